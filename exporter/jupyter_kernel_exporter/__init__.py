@@ -1,0 +1,19 @@
+"""Per-kernel memory, CPU and causes of death of every Jupyter kernel on a host, for Prometheus.
+
+A kernel's data walks one way, and the rooms read in that order:
+
+* ``cli``        argv and environment -> Settings; the sub-commands; exit codes
+* ``settings``   every setting once: name, default, help
+* ``log``        log lines as logfmt or JSON
+* ``model``      the nouns that travel: Kernel, Sample, Snapshot
+* ``daemon``     the story, one tick from top to bottom; owns what lasts between ticks
+* ``sources``    the one boundary that times, limits, catches and reports
+* ``discover``   1. runtime directories + process table -> the kernels alive now, and whose they are
+* ``sample``     2. a kernel -> Sample: memory, CPU, I/O, limits and headroom
+* ``publish``    3. Snapshot -> metric families and their text; recent history in memory
+* ``serve``      4. HTTP: metrics, API, page
+* ``linux``      the operating system, read and parsed; knows nothing of Jupyter
+* ``demo``       a real Jupyter server with real kernels that behave well and badly
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,133 @@
+"""The nouns that travel between the rooms: frozen, plain, without behaviour of their own.
+
+Vocabulary: a *kernel* is always a Jupyter kernel; the operating system is *linux*.
+A value that could not be read is ``None``, never 0.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class ProcessId(NamedTuple):
+    """A process for as long as the machine runs: a pid alone is reused, this pair is not.
+
+    ``start_ticks`` is field 22 of ``/proc/PID/stat``, clock ticks since boot (proc_pid_stat(5)).
+    """
+
+    pid: int
+    start_ticks: int
+
+
+class State(StrEnum):
+    """What a kernel does just now; the values of the label ``state``."""
+
+    STARTING = "starting"
+    IDLE = "idle"
+    BUSY = "busy"
+    UNKNOWN = "unknown"
+
+
+class Scope(StrEnum):
+    """Which limit a number is about; the values of the label ``scope``."""
+
+    RLIMIT = "rlimit"
+    CGROUP = "cgroup"
+    HOST = "host"
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A kernel that is alive, and whose it is. Stays the same object while nothing of it changes."""
+
+    id: str
+    """The ID in ``kernel-ID.json``, or the connection file's stem where there is none."""
+    process: ProcessId
+    """The process that answers on the kernel's ports; never a wrapper or a forked worker."""
+    username: str
+    """JUPYTERHUB_USER of its environment if readable, else the owner of the process."""
+    kernel_name: str = ""
+    """The kernelspec's name; empty where the connection file names none."""
+    notebook: str = ""
+    """Path of the notebook, or a directory with a slash at its end; empty where nobody says."""
+    server: str = ""
+    """JUPYTERHUB_SERVER_NAME, or ``:PORT`` of the Jupyter server that started it; may be empty."""
+    container: str = ""
+    """Container id (first 12 digits), systemd unit or Slurm job from the cgroup path; may be empty."""
+    connection_file: str = ""
+    """Path as the kernel itself sees it. Never its contents: they hold the key to run code."""
+    started_at: float = 0.0
+    """Start of the present process, seconds since the epoch."""
+    ready: bool | None = None
+    """Whether its ports were ever seen open; ``None`` where that cannot be told."""
+
+
+class MemoryLimit(NamedTuple):
+    """A limit that would end the kernel or fail its allocations, and what is left below it."""
+
+    scope: Scope
+    limit_bytes: int
+    headroom_bytes: int
+    """What may still be taken, by whomever, before the limit strikes. Never negative."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One look at one kernel. Bytes and seconds throughout."""
+
+    rss_bytes: int
+    peak_rss_bytes: int | None
+    swap_bytes: int | None
+    children: int
+    children_rss_bytes: int
+    cpu_user_seconds: float
+    """Of the kernel and all its descendants, those that have exited included; never goes down."""
+    cpu_system_seconds: float
+    major_page_faults: int
+    threads: int
+    open_fds: int | None = None
+    oom_score: int | None = None
+    io_read_bytes: int | None = None
+    io_write_bytes: int | None = None
+    io_wait_seconds: float | None = None
+    pss_bytes: int | None = None
+    limits: tuple[MemoryLimit, ...] = ()
+    gpu_memory_bytes: Mapping[str, int] = field(default_factory=dict)
+    """By the index of the GPU."""
+    state: State = State.UNKNOWN
+    last_activity_at: float | None = None
+    """Seconds since the epoch."""
+    busy_seconds: float | None = None
+
+
+class LiveKernel(NamedTuple):
+    """A kernel with the newest look at it."""
+
+    kernel: Kernel
+    sample: Sample
+
+
+class SourceStatus(NamedTuple):
+    """How one source fared in the last tick."""
+
+    name: str
+    up: bool
+    duration_seconds: float
+    problem: str
+    """One sentence for people; empty while the source is up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything the world may see at one moment. Replaced whole at each tick, never changed."""
+
+    taken_at: float
+    """Seconds since the epoch."""
+    kernels: tuple[LiveKernel, ...] = ()
+    sources: tuple[SourceStatus, ...] = ()
+    sample_duration_seconds: float = 0.0
+    sample_lag_seconds: float = 0.0
+    """How long after its due time the last tick began."""
+    skipped_files: Mapping[str, int] = field(default_factory=dict)
+    """Connection files that were passed over since the daemon started, by cause."""

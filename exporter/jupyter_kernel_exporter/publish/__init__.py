@@ -1,0 +1,1 @@
+"""What the world may see: every metric, their families made fresh from a Snapshot, their text."""

@@ -1,0 +1,1 @@
+"""HTTP: metrics, JSON API, page. Sees published Snapshots, never the daemon."""
