@@ -10,6 +10,7 @@ A kernel's data walks one way, and the rooms read in that order:
 * ``sources``    the one boundary that times, limits, catches and reports
 * ``discover``   1. runtime directories + process table -> the kernels alive now, and whose they are
 * ``sample``     2. a kernel -> Sample: memory, CPU, I/O, limits and headroom
+* ``privacy``    how much of a person's work may be seen
 * ``publish``    3. Snapshot -> metric families and their text; recent history in memory
 * ``serve``      4. HTTP: metrics, API, page
 * ``linux``      the operating system, read and parsed; knows nothing of Jupyter

@@ -39,7 +39,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """A kernel that is alive, and whose it is. Stays the same object while nothing of it changes."""
+    """A kernel that is alive, and whose it is. The same object while nothing of it changes."""
 
     id: str
     """The ID in ``kernel-ID.json``, or the connection file's stem where there is none."""
@@ -54,7 +54,7 @@ class Kernel:
     server: str = ""
     """JUPYTERHUB_SERVER_NAME, or ``:PORT`` of the Jupyter server that started it; may be empty."""
     container: str = ""
-    """Container id (first 12 digits), systemd unit or Slurm job from the cgroup path; may be empty."""
+    """Container id (12 digits), systemd unit or Slurm job, from the cgroup path; may be empty."""
     connection_file: str = ""
     """Path as the kernel itself sees it. Never its contents: they hold the key to run code."""
     started_at: float = 0.0

@@ -106,33 +106,83 @@ class SourceSetting(NamedTuple):
     help: str
 
 
+ALWAYS_ON = "proc"
+"""The source without which there is nothing to see."""
+
 SOURCES: tuple[SourceSetting, ...] = (
-    SourceSetting("proc", True, "the process table, and what each kernel uses, from /proc"),
-    SourceSetting("runtime_dir", True, "connection files: what kernel a process is, and of which kernelspec"),
-    SourceSetting("environ", True, "a few variables of a kernel's environment: hub user, server, notebook"),
+    SourceSetting(
+        "runtime_dir", True, "connection files: kernelspec, notebook, and which ports are whose"
+    ),
+    SourceSetting(
+        "environ", True, "a few variables of a kernel's environment: hub user, server, notebook"
+    ),
     SourceSetting("io", True, "bytes read and written, from /proc/PID/io"),
     SourceSetting("delayacct", True, "time blocked on block I/O, where linux accounts for delays"),
     SourceSetting("cgroup", True, "memory limits of containers, pods, units and slices"),
     SourceSetting("host", True, "memory that the machine has left, from /proc/meminfo"),
-    SourceSetting("pss", False, "proportional share of memory, from /proc/PID/smaps_rollup; each minute, for it is slow"),
+    SourceSetting(
+        "pss",
+        False,
+        "proportional share of memory, from smaps_rollup; once a minute, for it is slow",
+    ),
     SourceSetting("nvml", True, "memory on NVIDIA GPUs; needs the extra [gpu] and a driver"),
 )
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("web.listen-address", parse_address, (Address("127.0.0.1", 18888),),
-            "address to serve the page, the API and the metrics on; may be given several times", "HOST:PORT", True),
+    Setting(
+        "web.listen-address",
+        parse_address,
+        (Address("127.0.0.1", 18888),),
+        "address to serve the page, the API and the metrics on; may be given several times",
+        "HOST:PORT",
+        True,
+    ),
     Setting("web.telemetry-path", parse_url_path, "/metrics", "path of the metrics", "PATH"),
-    Setting("runtime-dir", str, (),
-            "a further Jupyter runtime directory, may hold wildcards; may be given several times", "GLOB", True),
-    Setting("sample.interval", parse_seconds, 1.0, "seconds between two looks at every kernel", "SECONDS"),
+    Setting(
+        "runtime-dir",
+        str,
+        (),
+        "a further Jupyter runtime directory, may hold wildcards; may be given several times",
+        "GLOB",
+        True,
+    ),
+    Setting(
+        "sample.interval",
+        parse_seconds,
+        1.0,
+        "seconds between two looks at every kernel",
+        "SECONDS",
+    ),
     Setting("path.procfs", parse_path, "/proc", "where the host's /proc is mounted", "DIR"),
     Setting("path.rootfs", parse_path, "/", "where the host's root directory is mounted", "DIR"),
-    Setting("path.cgroupfs", parse_path, "/sys/fs/cgroup", "where the host's cgroup tree is mounted", "DIR"),
-    Setting("privacy.notebook", one_of("path", "basename", "none"), "basename",
-            "how much of a notebook's path may be seen: path, basename or none", "MODE"),
-    Setting("log.level", one_of("debug", "info", "warning", "error"), "info",
-            "least severe messages to log: debug, info, warning or error", "LEVEL"),
-    Setting("log.format", one_of("logfmt", "json"), "logfmt", "form of the log lines: logfmt or json", "FORMAT"),
+    Setting(
+        "path.cgroupfs",
+        parse_path,
+        "/sys/fs/cgroup",
+        "where the host's cgroup tree is mounted",
+        "DIR",
+    ),
+    Setting(
+        "privacy.notebook",
+        one_of("path", "basename", "none"),
+        "basename",
+        "how much of a notebook's path may be seen: path, basename or none",
+        "MODE",
+    ),
+    Setting(
+        "log.level",
+        one_of("debug", "info", "warning", "error"),
+        "info",
+        "least severe messages to log: debug, info, warning or error",
+        "LEVEL",
+    ),
+    Setting(
+        "log.format",
+        one_of("logfmt", "json"),
+        "logfmt",
+        "form of the log lines: logfmt or json",
+        "FORMAT",
+    ),
     *(Setting(f"source.{s.name}", parse_flag, s.default, s.help) for s in SOURCES),
 )
 
@@ -149,7 +199,7 @@ class Settings:
     @property
     def sources(self) -> tuple[str, ...]:
         """The names of the sources that are switched on."""
-        return tuple(s.name for s in SOURCES if self.values[f"source.{s.name}"])
+        return (ALWAYS_ON, *(s.name for s in SOURCES if self.values[f"source.{s.name}"]))
 
 
 def environment_name(name: str) -> str:
@@ -179,14 +229,15 @@ def resolve(
             several = text.split(",") if setting.repeatable else text
             values[setting.name] = _parse(setting, several, variable)
         elif setting.name in from_file:
-            values[setting.name] = _parse(setting, from_file[setting.name], f"{path}: {setting.name}")
+            where = f"{path}: {setting.name}"
+            values[setting.name] = _parse(setting, from_file[setting.name], where)
         else:
             values[setting.name] = setting.default
     return Settings(MappingProxyType(values))
 
 
 def read_config_file(path: str) -> dict[str, Any]:
-    """Read the YAML configuration file into names of the table; nested keys and dotted ones alike."""
+    """Read the YAML configuration file into names of the table; keys may be nested or dotted."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -125,8 +125,7 @@ class Sources:
             if record.worker is None:
                 record.worker = _Worker(f"source-{name}")
             record.running = record.worker.submit(lambda: action(*args, **kwargs))
-            result: T = record.running.result(deadline)
-            return result
+            return record.running.result(deadline)  # type: ignore[no-any-return]  # it is a T
         except TimeoutError:
             self.report(name, f"no answer within {deadline:g} s")
             return None

@@ -45,7 +45,7 @@ class Stat(NamedTuple):
 
 
 def parse_stat(raw: bytes) -> Stat:
-    """Parse a line of ``/proc/PID/stat``; the name may hold spaces and brackets, so cut at the last.
+    """Parse ``/proc/PID/stat``. The name may hold spaces and brackets: cut at the last bracket.
 
     Raises :exc:`ValueError` for anything that is no such line.
     """
@@ -73,6 +73,22 @@ def read_stat(root: str, pid: int) -> Stat | None:
     """``/proc/PID/stat``, or ``None`` if the process is gone."""
     raw = _read(f"{root}/{pid}/stat")
     return parse_stat(raw) if raw else None
+
+
+_FORKED_NOT_EXECUTED = 0x40
+"""``PF_FORKNOEXEC`` of include/linux/sched.h, in field 9 of ``/proc/PID/stat``."""
+
+
+def parse_forked(raw: bytes) -> bool:
+    """Whether a process still runs the program of its parent, from its ``stat`` line."""
+    flags = raw[raw.rindex(b")") + 2 :].split(None, 7)[6]
+    return bool(int(flags) & _FORKED_NOT_EXECUTED)
+
+
+def read_forked(root: str, pid: int) -> bool | None:
+    """Whether a process was forked and has not called exec since, or ``None`` if it is gone."""
+    raw = _read(f"{root}/{pid}/stat")
+    return parse_forked(raw) if raw else None
 
 
 class Status(NamedTuple):
@@ -179,7 +195,7 @@ def read_environment(root: str, pid: int, wanted: Collection[str]) -> dict[str, 
 
 
 def parse_address_space_limit(raw: bytes) -> int | None:
-    """Parse the soft limit of ``Max address space`` in ``/proc/PID/limits``; ``None`` if unlimited."""
+    """Parse the soft ``Max address space`` of ``/proc/PID/limits``; ``None`` if unlimited."""
     at = raw.index(b"\nMax address space")
     soft = raw[at + 18 : raw.index(b"\n", at + 1)].split()[0]
     return None if soft == b"unlimited" else int(soft)
@@ -206,16 +222,6 @@ def read_pss(root: str, pid: int) -> int | None:
     return parse_smaps_rollup_pss(raw) if raw else None
 
 
-def read_boot_time(root: str) -> float:
-    """Boot of the machine in seconds since the epoch, ``btime`` of ``/proc/stat``.
-
-    It moves when the clock is stepped, so that start times made from it stay true.
-    """
-    raw = _read(f"{root}/stat", 1 << 20) or b""
-    at = raw.index(b"\nbtime ")
-    return float(raw[at + 7 : raw.index(b"\n", at + 1)])
-
-
 def _read(path: str, limit: int = 64 * 1024) -> bytes | None:
     """Read a file of /proc from its start; ``None`` if its process is gone.
 
@@ -230,8 +236,9 @@ def _read(path: str, limit: int = 64 * 1024) -> bytes | None:
         while piece and len(raw) < limit:
             piece = os.read(fd, min(limit - len(raw), 64 * 1024))
             raw += piece
-        return raw
     except ProcessLookupError:
         return None
+    else:
+        return raw
     finally:
         os.close(fd)

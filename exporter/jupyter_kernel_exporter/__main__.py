@@ -1,0 +1,7 @@
+"""``python -m jupyter_kernel_exporter``."""
+
+import sys
+
+from jupyter_kernel_exporter.cli import main
+
+sys.exit(main())

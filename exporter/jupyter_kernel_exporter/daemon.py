@@ -1,0 +1,279 @@
+"""The story, one tick from top to bottom; and whatever lasts between two ticks.
+
+Once per interval the kernels of the host are found, each is sampled, and what was seen is
+published as one Snapshot that never changes again. Serving happens in other threads, which see
+published Snapshots only.
+"""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import uvicorn
+
+from jupyter_kernel_exporter.discover import Discovery, Found
+from jupyter_kernel_exporter.linux.cgroup import CgroupMemory
+from jupyter_kernel_exporter.linux.families import Families
+from jupyter_kernel_exporter.linux.gpu import Gpus
+from jupyter_kernel_exporter.linux.host import (
+    protect_from_oom,
+    read_boot_time,
+    read_delay_accounting,
+    read_host_memory,
+)
+from jupyter_kernel_exporter.linux.kept import Descriptors, raise_descriptor_limit
+from jupyter_kernel_exporter.linux.proc import read_pss
+from jupyter_kernel_exporter.linux.proctable import Changes, Process, ProcessTable
+from jupyter_kernel_exporter.model import Kernel, LiveKernel, ProcessId, Sample, Snapshot
+from jupyter_kernel_exporter.privacy import Privacy
+from jupyter_kernel_exporter.publish.published import Published
+from jupyter_kernel_exporter.sample import Around, Sampler
+from jupyter_kernel_exporter.serve.app import create_app
+from jupyter_kernel_exporter.settings import Address, Settings
+from jupyter_kernel_exporter.sources import Sources, Unavailable
+
+log = logging.getLogger(__name__)
+
+PSS_INTERVAL_SECONDS = 60.0
+"""linux walks every page table for PSS: tens of milliseconds for a large kernel."""
+DELAY_ACCOUNTING_SENTENCE = "linux does not account for delays: set sysctl kernel.task_delayacct=1"
+
+
+@dataclass(slots=True)
+class Daemon:
+    """Everything that lasts from tick to tick. Belongs to one thread."""
+
+    settings: Settings
+    clock: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
+    gpus: Gpus | None = None
+    sources: Sources = field(init=False)
+    _table: ProcessTable = field(init=False)
+    _discovery: Discovery = field(init=False)
+    _families: Families = field(init=False, default_factory=Families)
+    _sampler: Sampler = field(init=False)
+    _cgroups: CgroupMemory | None = field(init=False, default=None)
+    _privacy: Privacy = field(init=False)
+    _found: Found = field(init=False, default_factory=Found)
+    _processes: Mapping[int, Process] = field(init=False, default_factory=dict)
+    _boot_time: float = field(init=False, default=0.0)
+    _pss: Mapping[ProcessId, int] = field(init=False, default_factory=dict)
+    _pss_due: float = field(init=False, default=float("-inf"))
+    _tick: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        procfs = settings["path.procfs"]
+        # A machine without a GPU has no source that is down.
+        enabled = [name for name in settings.sources if name != "nvml" or self.gpus is not None]
+        self.sources = Sources(enabled, self.monotonic)
+        descriptors = Descriptors(raise_descriptor_limit())
+        self._table = ProcessTable(procfs)
+        self._discovery = Discovery(
+            procfs=procfs,
+            rootfs=settings["path.rootfs"],
+            runtime_dirs=settings["runtime-dir"],
+            sources=enabled,
+        )
+        if self.sources.enabled("cgroup"):
+            self._cgroups = CgroupMemory(procfs, settings["path.cgroupfs"], descriptors)
+        self._sampler = Sampler(
+            procfs, self._cgroups, descriptors, self.sources.report, io=self.sources.enabled("io")
+        )
+        self._privacy = Privacy(settings["privacy.notebook"])
+
+    def tick(self, lag: float = 0.0) -> Snapshot:
+        """Find the kernels, look at each, and say what there is to see.
+
+        ``lag`` is how many seconds after its due time the tick began.
+        """
+        began = self.monotonic()
+        self.sources.begin()
+        changes = self.sources.run("proc", self._table.scan) or Changes((), ())
+        kernels = self._find_kernels(changes)
+        self._families.update(
+            [kernel.process for kernel in kernels], self._processes, changes.came, changes.went
+        )
+        around = self._look_around(kernels)
+        live = []
+        for kernel in kernels:
+            sample = self.sources.run("proc", self._sample, kernel, around)
+            if sample is not None:
+                live.append(LiveKernel(kernel, sample))
+        self._sampler.forget_all_but({kernel.process for kernel in kernels})
+        if self._cgroups is not None:
+            self._cgroups.forget(before=around.monotonic)
+        self._tick += 1
+        return Snapshot(
+            taken_at=around.now,
+            kernels=tuple(live),
+            sources=self.sources.end(),
+            sample_duration_seconds=self.monotonic() - began,
+            sample_lag_seconds=lag,
+            skipped_files=self._found.skipped,
+        )
+
+    def _find_kernels(self, changes: Changes) -> tuple[Kernel, ...]:
+        if changes.came or changes.went:
+            # A copy, for discovery may still be at it when the next tick begins.
+            self._processes = dict(self._table.processes)
+        boot_time = self.sources.run("proc", read_boot_time, self._table.root)
+        self._boot_time = boot_time or self._boot_time
+        found = self.sources.run_within(
+            max(1.0, self.settings["sample.interval"]),
+            "runtime_dir" if self.sources.enabled("runtime_dir") else "proc",
+            self._discovery.find,
+            self._processes,
+            self._boot_time,
+        )
+        if found is not None:
+            self._found = found
+            for source, problem in found.problems.items():
+                self.sources.report(source, problem)
+        return self._privacy.reduce(
+            kernel
+            for kernel in self._found.kernels
+            if (process := self._processes.get(kernel.process.pid)) is not None
+            and process.id == kernel.process
+        )
+
+    def _look_around(self, kernels: Sequence[Kernel]) -> Around:
+        now = self.monotonic()
+        host = gpu = None
+        delay_accounting = False
+        if self.sources.enabled("host"):
+            host = self.sources.run("host", read_host_memory, self._table.root)
+        if self.gpus is not None and self.sources.enabled("nvml"):
+            gpu = self.sources.run_within(1.0, "nvml", self.gpus.read)
+        if self.sources.enabled("delayacct"):
+            delay_accounting = bool(
+                self.sources.run("delayacct", read_delay_accounting, self._table.root)
+            )
+            if not delay_accounting:
+                self.sources.report("delayacct", DELAY_ACCOUNTING_SENTENCE)
+        if self.sources.enabled("pss") and now >= self._pss_due:
+            self._pss_due = now + PSS_INTERVAL_SECONDS
+            pss = self.sources.run_within(
+                self.settings["sample.interval"], "pss", read_every_pss, self._table.root, kernels
+            )
+            self._pss = pss or {}
+        return Around(
+            now=self.clock(),
+            monotonic=now,
+            tick=self._tick,
+            host=host,
+            pss=self._pss,
+            gpu=gpu or {},
+            delay_accounting=delay_accounting,
+        )
+
+    def _sample(self, kernel: Kernel, around: Around) -> Sample | None:
+        return self._sampler.sample(kernel, self._families.members(kernel.process), around)
+
+
+def read_every_pss(root: str, kernels: Sequence[Kernel]) -> dict[ProcessId, int]:
+    """PSS of each kernel's own process, bytes.
+
+    Raises :exc:`Unavailable` if none of them may be read.
+    """
+    held: dict[ProcessId, int] = {}
+    denied = 0
+    for kernel in kernels:
+        try:
+            pss = read_pss(root, kernel.process.pid)
+        except PermissionError:
+            denied += 1
+            continue
+        if pss is not None:
+            held[kernel.process] = pss
+    if denied and not held:
+        raise Unavailable("PSS of other users' kernels may not be read: needs CAP_SYS_PTRACE")
+    return held
+
+
+def sample_for_ever(daemon: Daemon, published: Published, stop: threading.Event) -> None:
+    """Tick at a steady pace until ``stop``; a tick that is missed is not made up for."""
+    interval = daemon.settings["sample.interval"]
+    due = daemon.monotonic()
+    while not stop.is_set():
+        snapshot = daemon.tick(lag=max(0.0, daemon.monotonic() - due))
+        publish(snapshot, published)
+        due = max(due + interval, daemon.monotonic() - interval)
+        stop.wait(max(0.0, due - daemon.monotonic()))
+
+
+def publish(snapshot: Snapshot, published: Published) -> None:
+    """Show a snapshot to those who serve."""
+    published.recent.append(snapshot)
+    published.snapshot = snapshot
+
+
+def serve(settings: Settings) -> int:
+    """Watch and serve until SIGINT or SIGTERM. The exit status.
+
+    Raises :exc:`OSError` if an address cannot be listened on.
+    """
+    with contextlib.ExitStack() as stack:
+        listeners = [stack.enter_context(listen(a)) for a in settings["web.listen-address"]]
+        protect_from_oom()
+        gpus = Gpus.open() if settings["source.nvml"] else None
+        daemon = Daemon(settings, gpus=gpus)
+        published = Published()
+        publish(daemon.tick(), published)
+        # What was loaded until now stays: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+        server = uvicorn.Server(
+            uvicorn.Config(
+                create_app(published, settings),
+                loop="asyncio",
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=2,
+            )
+        )
+        stop = threading.Event()
+        failed = threading.Event()
+
+        def sample() -> None:
+            try:
+                sample_for_ever(daemon, published, stop)
+            finally:
+                if not stop.is_set():  # a fault of ours: better to end than to serve old numbers
+                    failed.set()
+                    server.should_exit = True
+
+        # uvicorn raises the signal that stopped it once more when it is done.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
+        sampler = threading.Thread(target=sample, name="sampler")
+        sampler.start()
+        for address in settings["web.listen-address"]:
+            log.info("serving", extra={"address": str(address)})
+        try:
+            asyncio.run(server.serve(sockets=listeners))
+        finally:
+            stop.set()
+            sampler.join()
+        return 1 if failed.is_set() else 0
+
+
+def listen(address: Address) -> socket.socket:
+    """A listening socket. Raises :exc:`OSError` with the address in its text."""
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    try:
+        return socket.create_server(address, family=family, backlog=128)
+    except OSError as error:
+        raise OSError(f"cannot listen on {address}: {os.strerror(error.errno or 0)}") from error

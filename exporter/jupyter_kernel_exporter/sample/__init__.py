@@ -1,0 +1,193 @@
+"""2. A kernel -> Sample: memory, CPU, I/O, limits and headroom.
+
+This is the hot path: it runs each second for each kernel and each of its descendants. So files
+are kept open, and ``/proc/PID/stat`` is the pulse: while its bytes stay the same the process has
+not run for a clock tick, and what was read before still holds. Only when the pulse moved, and at
+the latest every :data:`RENEWAL_TICKS` looks, are the other files read.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from jupyter_kernel_exporter.linux.cgroup import CgroupMemory
+from jupyter_kernel_exporter.linux.host import HostMemory
+from jupyter_kernel_exporter.linux.kept import Descriptors
+from jupyter_kernel_exporter.linux.proc import CLOCK_TICKS, Stat, read_address_space_limit
+from jupyter_kernel_exporter.model import Kernel, MemoryLimit, ProcessId, Sample, Scope
+from jupyter_kernel_exporter.sample.activity import Activity
+from jupyter_kernel_exporter.sample.cpu import FamilyCpu
+from jupyter_kernel_exporter.sample.files import Details, Pulse
+from jupyter_kernel_exporter.sources import Unavailable
+
+RENEWAL_TICKS = 10
+"""Looks after which everything is read again, moved or not."""
+
+Report = Callable[[str, str], None]
+"""Tells that a source gave less than it should: its name, and one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What the samples of one tick have in common."""
+
+    now: float
+    """Seconds since the epoch."""
+    monotonic: float
+    """Seconds that no clock step moves."""
+    tick: int
+    """Number of the tick, so that renewals are spread over ticks."""
+    host: HostMemory | None = None
+    pss: Mapping[ProcessId, int] = field(default_factory=dict)
+    gpu: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
+    """Bytes by pid, then by index of the GPU."""
+    delay_accounting: bool = False
+    """Whether linux tells time blocked on I/O (sysctl kernel.task_delayacct)."""
+
+
+class _Watched:
+    """What is kept of one kernel from look to look."""
+
+    def __init__(self, kernel: Kernel, procfs: str, descriptors: Descriptors, io: bool) -> None:
+        self.members = {kernel.process: Pulse(procfs, kernel.process, descriptors)}
+        self.details = Details(procfs, kernel.process.pid, descriptors, io)
+        self.cpu = FamilyCpu()
+        self.activity = Activity(kernel.started_at)
+        self.pulse = b""
+        self.address_space: int | None = None
+        self.cgroup: str | None = None
+
+    def close(self) -> None:
+        self.details.close()
+        for member in self.members.values():
+            member.close()
+
+
+class Sampler:
+    """Looks at kernels, one after the other. Not thread-safe."""
+
+    def __init__(
+        self,
+        procfs: str,
+        cgroups: CgroupMemory | None,
+        descriptors: Descriptors,
+        report: Report,
+        io: bool = True,
+    ) -> None:
+        self._procfs = procfs
+        self._cgroups = cgroups
+        self._descriptors = descriptors
+        self._report = report
+        self._io = io
+        self._watched: dict[ProcessId, _Watched] = {}
+
+    def forget_all_but(self, alive: set[ProcessId]) -> None:
+        """Close the files of kernels that are not among ``alive``."""
+        for gone in self._watched.keys() - alive:
+            self._watched.pop(gone).close()
+
+    def sample(
+        self, kernel: Kernel, descendants: Mapping[ProcessId, ProcessId], around: Around
+    ) -> Sample | None:
+        """Look at one kernel and its ``descendants`` (each with its parent at birth).
+
+        ``None`` once the kernel's process has ended, be it waited for or not.
+        """
+        watched = self._watched.get(kernel.process)
+        if watched is None:
+            watched = _Watched(kernel, self._procfs, self._descriptors, self._io)
+            self._watched[kernel.process] = watched
+        own = watched.members[kernel.process]
+        stat = own.look()
+        if stat is None:
+            return None
+        alive = {kernel.process: stat}
+        children_rss = self._look_at_children(watched, descendants, alive)
+        renew = (around.tick + kernel.process.pid) % RENEWAL_TICKS == 0
+        if renew or own.raw != watched.pulse:
+            first = not watched.pulse
+            watched.pulse = own.raw
+            for source, problem in watched.details.look():
+                self._report(source, problem)
+            if renew or first:
+                self._look_at_settings(watched, kernel.process.pid)
+        user, system = watched.cpu.update(alive, descendants)
+        watched.activity.update(kernel.ready, (user + system) / CLOCK_TICKS, around)
+        details = watched.details
+        return Sample(
+            rss_bytes=own.rss_bytes,
+            peak_rss_bytes=details.peak_rss_bytes,
+            swap_bytes=details.swap_bytes,
+            children=len(alive) - 1,
+            children_rss_bytes=children_rss,
+            cpu_user_seconds=user / CLOCK_TICKS,
+            cpu_system_seconds=system / CLOCK_TICKS,
+            major_page_faults=stat.major_faults,
+            threads=stat.threads,
+            open_fds=details.open_fds,
+            oom_score=details.oom_score,
+            io_read_bytes=details.io_read_bytes,
+            io_write_bytes=details.io_write_bytes,
+            io_wait_seconds=stat.block_io_ticks / CLOCK_TICKS if around.delay_accounting else None,
+            pss_bytes=around.pss.get(kernel.process),
+            limits=self._limits(watched, stat, around),
+            gpu_memory_bytes=_add_up_gpus(alive, around.gpu) if around.gpu else {},
+            state=watched.activity.state,
+            last_activity_at=watched.activity.last_at,
+            busy_seconds=watched.activity.busy_seconds,
+        )
+
+    def _look_at_children(
+        self,
+        watched: _Watched,
+        descendants: Mapping[ProcessId, ProcessId],
+        alive: dict[ProcessId, Stat],
+    ) -> int:
+        """Read the pulse of every descendant into ``alive``; bytes of RSS of them together."""
+        if not descendants and len(watched.members) == 1:
+            return 0
+        rss = 0
+        for process in descendants:
+            member = watched.members.get(process)
+            if member is None:
+                member = Pulse(self._procfs, process, self._descriptors)
+                watched.members[process] = member
+            stat = member.look()
+            if stat is not None:
+                alive[process] = stat
+                rss += member.rss_bytes
+        for ended in watched.members.keys() - alive.keys():
+            watched.members.pop(ended).close()
+        return rss
+
+    def _look_at_settings(self, watched: _Watched, pid: int) -> None:
+        """Read what seldom changes: the process' own limit, and which cgroup it is in."""
+        watched.address_space = read_address_space_limit(self._procfs, pid)
+        if self._cgroups is not None:
+            try:
+                watched.cgroup = self._cgroups.path_of(pid)
+            except Unavailable as error:
+                self._report("cgroup", str(error))
+
+    def _limits(self, watched: _Watched, stat: Stat, around: Around) -> tuple[MemoryLimit, ...]:
+        limits = []
+        if watched.address_space is not None:
+            limit = watched.address_space
+            limits.append(MemoryLimit(Scope.RLIMIT, limit, max(0, limit - stat.vsize)))
+        if self._cgroups is not None and watched.cgroup is not None:
+            headroom = self._cgroups.headroom(watched.cgroup, around.monotonic)
+            if headroom is not None:
+                limits.append(MemoryLimit(Scope.CGROUP, *headroom))
+        if around.host is not None:
+            limits.append(MemoryLimit(Scope.HOST, around.host.total, around.host.available))
+        return tuple(limits)
+
+
+def _add_up_gpus(
+    family: Mapping[ProcessId, Stat], gpu: Mapping[int, Mapping[str, int]]
+) -> dict[str, int]:
+    """Memory on each GPU that a kernel and its descendants hold."""
+    total: dict[str, int] = {}
+    for process in family:
+        for index, held in gpu.get(process.pid, {}).items():
+            total[index] = total.get(index, 0) + held
+    return total

@@ -1,0 +1,130 @@
+"""The files of one process that are looked at again and again."""
+
+import os
+from collections.abc import Iterator
+
+from jupyter_kernel_exporter.linux.kept import Descriptors, KeptFile
+from jupyter_kernel_exporter.linux.proc import (
+    GONE,
+    PAGE_SIZE,
+    Stat,
+    parse_io,
+    parse_stat,
+    parse_status,
+)
+from jupyter_kernel_exporter.model import ProcessId
+
+
+class Pulse:
+    """What is read of every process at every look: ``/proc/PID/stat``, and RSS when it moved."""
+
+    __slots__ = ("_process", "_stat", "_stat_file", "_statm_file", "raw", "rss_bytes")
+
+    def __init__(self, procfs: str, process: ProcessId, descriptors: Descriptors) -> None:
+        self._process = process
+        self._stat_file = KeptFile(f"{procfs}/{process.pid}/stat", descriptors, 1024)
+        self._statm_file = KeptFile(f"{procfs}/{process.pid}/statm", descriptors, 128)
+        self._stat: Stat | None = None
+        self.raw = b""
+        """The bytes of ``stat`` at the last look."""
+        self.rss_bytes = 0
+
+    def look(self) -> Stat | None:
+        """Read again; ``None`` once the process has ended, waited for or not."""
+        raw = self._stat_file.read()
+        if not raw:
+            return None
+        if raw == self.raw:
+            return self._stat
+        stat = parse_stat(raw)
+        # A main thread may end before the others: the process then looks dead and is not.
+        ended = stat.state in "ZX" and stat.threads <= 1
+        if ended or stat.start_ticks != self._process.start_ticks:
+            return None
+        # Since linux 6.16 statm adds up what each CPU still holds back of RSS; stat never does.
+        statm = self._statm_file.read()
+        if not statm:
+            return None
+        self.raw = raw
+        self.rss_bytes = int(statm.split(b" ", 2)[1]) * PAGE_SIZE
+        self._stat = stat
+        return stat
+
+    def close(self) -> None:
+        """Close the files."""
+        self._stat_file.close()
+        self._statm_file.close()
+
+
+class Details:
+    """What is read of a kernel's own process when its pulse moved. ``None``: not readable."""
+
+    __slots__ = (
+        "_directory",
+        "_io_file",
+        "_oom_score_file",
+        "_status_file",
+        "io_read_bytes",
+        "io_write_bytes",
+        "oom_score",
+        "open_fds",
+        "peak_rss_bytes",
+        "swap_bytes",
+    )
+
+    def __init__(self, procfs: str, pid: int, descriptors: Descriptors, io: bool) -> None:
+        self._directory = f"{procfs}/{pid}/fd"
+        self._status_file = KeptFile(f"{procfs}/{pid}/status", descriptors)
+        self._io_file = KeptFile(f"{procfs}/{pid}/io", descriptors, 512) if io else None
+        self._oom_score_file = KeptFile(f"{procfs}/{pid}/oom_score", descriptors, 32)
+        self.peak_rss_bytes: int | None = None
+        self.swap_bytes: int | None = None
+        self.oom_score: int | None = None
+        self.open_fds: int | None = None
+        self.io_read_bytes: int | None = None
+        self.io_write_bytes: int | None = None
+
+    def look(self) -> Iterator[tuple[str, str]]:
+        """Read again; gives (source, sentence) for what may not be read. Exhaust it."""
+        status = self._status_file.read()
+        if status:
+            memory = parse_status(status)
+            self.peak_rss_bytes = memory.peak_rss
+            self.swap_bytes = memory.swap
+        oom_score = self._oom_score_file.read()
+        if oom_score:
+            self.oom_score = int(oom_score)
+        try:
+            self.open_fds = count_open_fds(self._directory)
+        except PermissionError:
+            yield (
+                "proc",
+                "descriptors of other users' kernels may not be counted: needs CAP_SYS_PTRACE",
+            )
+        if self._io_file is None:
+            return
+        try:
+            io = self._io_file.read()
+        except PermissionError:
+            yield "io", "I/O of other users' kernels may not be read: needs CAP_SYS_PTRACE"
+            return
+        if io:
+            self.io_read_bytes, self.io_write_bytes = parse_io(io)
+
+    def close(self) -> None:
+        """Close the files."""
+        for file in (self._status_file, self._io_file, self._oom_score_file):
+            if file is not None:
+                file.close()
+
+
+def count_open_fds(directory: str) -> int | None:
+    """Entries of ``/proc/PID/fd``, ``None`` if the process is gone.
+
+    Since linux 6.2 the size of that directory is their number, which saves listing it; before, it
+    was 0, and no Jupyter kernel has none open. Raises :exc:`PermissionError`.
+    """
+    try:
+        return os.stat(directory).st_size or len(os.listdir(directory))
+    except GONE:
+        return None

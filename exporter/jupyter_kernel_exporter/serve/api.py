@@ -1,0 +1,210 @@
+"""The JSON API: a Snapshot as response models.
+
+Fields are named as the metrics, without their prefix; moments are seconds since the epoch, and
+``null`` means not known, never 0.
+"""
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict
+
+from jupyter_kernel_exporter.model import LiveKernel, Scope, Snapshot, State
+from jupyter_kernel_exporter.publish.encode import writable
+from jupyter_kernel_exporter.publish.recent import Point
+
+
+class _Model(BaseModel):
+    # Only numbers and texts of our own are put in; attribute docstrings go into /openapi.json.
+    model_config = ConfigDict(use_attribute_docstrings=True, frozen=True)
+
+
+class LimitModel(_Model):
+    """A limit that would end the kernel or fail its allocations."""
+
+    scope: Scope
+    limit_bytes: int
+    headroom_bytes: int
+    """What may still be taken, by whomever, before the limit strikes."""
+
+
+class CpuModel(_Model):
+    """Processor time of a kernel and all its descendants, those that have exited included."""
+
+    user: float
+    system: float
+
+
+class IoModel(_Model):
+    """Bytes that a kernel's process moved from and to storage."""
+
+    read: int | None
+    write: int | None
+
+
+class KernelModel(_Model):
+    """A live kernel, whose it is, and the newest look at it."""
+
+    kernel_id: str
+    username: str
+    kernel_name: str
+    """The kernelspec's name."""
+    notebook: str
+    server: str
+    container: str
+    pid: int
+    start_time_seconds: float
+    state: State
+    memory_rss_bytes: int
+    memory_peak_rss_bytes: int | None
+    memory_swap_bytes: int | None
+    memory_pss_bytes: int | None
+    children: int
+    children_memory_rss_bytes: int
+    """To add to the kernel's own ``memory_rss_bytes``."""
+    limits: list[LimitModel]
+    oom_score: int | None
+    cpu_seconds_total: CpuModel
+    cpu_cores: float | None
+    """Processors in use between the last two samples."""
+    io_bytes_total: IoModel
+    io_wait_seconds_total: float | None
+    major_page_faults_total: int
+    threads: int
+    open_fds: int | None
+    last_activity_timestamp_seconds: float | None
+    busy_seconds_total: float | None
+    gpu_memory_bytes: dict[str, int]
+    """By the index of the GPU."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """Resident memory of the kernel and its descendants."""
+        return self.memory_rss_bytes + self.children_memory_rss_bytes
+
+    @property
+    def tightest(self) -> LimitModel | None:
+        """The limit that would strike first."""
+        return min(self.limits, key=lambda limit: limit.headroom_bytes, default=None)
+
+
+class SourceModel(_Model):
+    """How one source fared in the last sample."""
+
+    source: str
+    up: bool
+    duration_seconds: float
+    problem: str
+    """One sentence for people; empty while the source is up."""
+
+
+class KernelsModel(_Model):
+    """All live kernels, the largest first."""
+
+    taken_at: float
+    """When this sample was taken."""
+    sample_duration_seconds: float
+    sources: list[SourceModel]
+    kernels: list[KernelModel]
+
+
+class HistoryModel(_Model):
+    """What a kernel used in the last two hours: columns of equal length, oldest first."""
+
+    taken_at: list[float]
+    memory_bytes: list[int]
+    """Resident memory of the kernel and its descendants."""
+    cpu_cores: list[float | None]
+    """Processors in use, on average since the point before."""
+    headroom_bytes: list[int | None]
+    """What was left below the tightest limit."""
+
+
+class KernelDetailModel(_Model):
+    """One kernel with its recent past."""
+
+    taken_at: float
+    kernel: KernelModel | None
+    """``null`` when the kernel is gone; its history is kept for a quarter of an hour."""
+    history: HistoryModel
+
+
+class HealthModel(_Model):
+    """An answer that says that all is well."""
+
+    status: str
+
+
+class ErrorModel(_Model):
+    """Every error is answered like this."""
+
+    detail: str
+
+
+def kernels_model(snapshot: Snapshot, cpu_cores: Mapping[str, float]) -> KernelsModel:
+    """All live kernels of a snapshot, sorted by the memory of kernel and descendants."""
+    kernels = [kernel_model(live, cpu_cores.get(live.kernel.id)) for live in snapshot.kernels]
+    return KernelsModel(
+        taken_at=snapshot.taken_at,
+        sample_duration_seconds=snapshot.sample_duration_seconds,
+        sources=[
+            SourceModel(
+                source=source.name,
+                up=source.up,
+                duration_seconds=source.duration_seconds,
+                problem=writable(source.problem),
+            )
+            for source in snapshot.sources
+        ],
+        kernels=sorted(kernels, key=lambda kernel: (-kernel.memory_bytes, kernel.kernel_id)),
+    )
+
+
+def kernel_model(live: LiveKernel, cpu_cores: float | None) -> KernelModel:
+    """One live kernel."""
+    kernel, sample = live
+    return KernelModel(
+        kernel_id=writable(kernel.id),
+        username=writable(kernel.username),
+        kernel_name=writable(kernel.kernel_name),
+        notebook=writable(kernel.notebook),
+        server=writable(kernel.server),
+        container=writable(kernel.container),
+        pid=kernel.process.pid,
+        start_time_seconds=kernel.started_at,
+        state=sample.state,
+        memory_rss_bytes=sample.rss_bytes,
+        memory_peak_rss_bytes=sample.peak_rss_bytes,
+        memory_swap_bytes=sample.swap_bytes,
+        memory_pss_bytes=sample.pss_bytes,
+        children=sample.children,
+        children_memory_rss_bytes=sample.children_rss_bytes,
+        limits=[
+            LimitModel(
+                scope=limit.scope,
+                limit_bytes=limit.limit_bytes,
+                headroom_bytes=limit.headroom_bytes,
+            )
+            for limit in sample.limits
+        ],
+        oom_score=sample.oom_score,
+        cpu_seconds_total=CpuModel(user=sample.cpu_user_seconds, system=sample.cpu_system_seconds),
+        cpu_cores=cpu_cores,
+        io_bytes_total=IoModel(read=sample.io_read_bytes, write=sample.io_write_bytes),
+        io_wait_seconds_total=sample.io_wait_seconds,
+        major_page_faults_total=sample.major_page_faults,
+        threads=sample.threads,
+        open_fds=sample.open_fds,
+        last_activity_timestamp_seconds=sample.last_activity_at,
+        busy_seconds_total=sample.busy_seconds,
+        gpu_memory_bytes=dict(sample.gpu_memory_bytes),
+    )
+
+
+def history_model(points: list[Point]) -> HistoryModel:
+    """A history, column by column."""
+    return HistoryModel(
+        taken_at=[point.taken_at for point in points],
+        memory_bytes=[point.memory_bytes for point in points],
+        cpu_cores=[point.cpu_cores for point in points],
+        headroom_bytes=[point.headroom_bytes for point in points],
+    )

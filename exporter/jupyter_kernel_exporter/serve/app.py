@@ -1,0 +1,166 @@
+"""The web application: every route, and what stands before them.
+
+It sees what the daemon published, never the daemon. Whatever takes time (a scrape, the lists, the
+page) is a plain function, which FastAPI runs in a thread: the event loop only moves bytes.
+"""
+
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+from starlette.staticfiles import StaticFiles
+
+import jupyter_kernel_exporter
+from jupyter_kernel_exporter.model import Snapshot
+from jupyter_kernel_exporter.publish.encode import choose_format
+from jupyter_kernel_exporter.publish.published import Published
+from jupyter_kernel_exporter.serve.api import (
+    ErrorModel,
+    HealthModel,
+    KernelDetailModel,
+    KernelsModel,
+    history_model,
+    kernel_model,
+    kernels_model,
+)
+from jupyter_kernel_exporter.serve.guard import HEADERS, HeadIsGet, HostGuard, SecurityHeaders
+from jupyter_kernel_exporter.serve.health import staleness
+from jupyter_kernel_exporter.serve.page import Page
+from jupyter_kernel_exporter.serve.scrape import Scrape, gzip_accepted
+from jupyter_kernel_exporter.settings import Settings
+
+STATIC = Path(__file__).parent / "static"
+
+
+def create_app(
+    published: Published,
+    settings: Settings,
+    *,
+    scrape: Scrape | None = None,
+    clock: Callable[[], float] = time.time,
+    host_name: str | None = None,
+) -> FastAPI:
+    """The application that serves ``published``."""
+    site = _Site(
+        published, settings, scrape or Scrape(), clock, Page(settings, host_name or platform.node())
+    )
+    app = FastAPI(
+        title="jupyter-kernel-exporter",
+        summary="Every Jupyter kernel of a host: memory, CPU, I/O and limits.",
+        version=jupyter_kernel_exporter.__version__,
+        # Their pages load scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        exception_handlers={Exception: _internal_error},
+    )
+    # The last one added stands before all others.
+    app.add_middleware(HeadIsGet)
+    app.add_middleware(HostGuard, addresses=settings["web.listen-address"])
+    app.add_middleware(SecurityHeaders)
+
+    app.add_api_route("/", site.page, include_in_schema=False)
+    app.add_api_route(settings["web.telemetry-path"], site.metrics, responses=_UNAVAILABLE)
+    app.add_api_route(
+        "/api/v1/kernels", site.kernels, response_model=KernelsModel, responses=_UNAVAILABLE
+    )
+    app.add_api_route(
+        "/api/v1/kernels/{kernel_id}",
+        site.kernel,
+        response_model=KernelDetailModel,
+        responses=_NOT_FOUND | _UNAVAILABLE,
+    )
+    app.add_api_route("/-/healthy", site.healthy)
+    app.add_api_route("/-/ready", site.ready, responses=_UNAVAILABLE)
+    app.mount("/static", StaticFiles(directory=STATIC))
+    return app
+
+
+_NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ErrorModel}}
+_UNAVAILABLE: dict[int | str, dict[str, Any]] = {503: {"model": ErrorModel}}
+
+
+class _Site:
+    """What the routes do."""
+
+    def __init__(
+        self,
+        published: Published,
+        settings: Settings,
+        scrape: Scrape,
+        clock: Callable[[], float],
+        page: Page,
+    ) -> None:
+        self._published = published
+        self._settings = settings
+        self._scrape = scrape
+        self._clock = clock
+        self._page = page
+
+    def page(self) -> HTMLResponse:
+        """The live table of kernels, for people."""
+        snapshot, cpu_cores = self._published.snapshot, self._published.recent.cpu_cores
+        model = kernels_model(snapshot, cpu_cores) if snapshot else None
+        return HTMLResponse(self._page.render(model, self._clock()))
+
+    def metrics(self, request: Request) -> Response:
+        """All metrics, as OpenMetrics or Prometheus' text format by ``Accept``."""
+        snapshot = self._fresh()
+        fmt = choose_format(request.headers.get("accept", ""))
+        gzipped = gzip_accepted(request.headers.get("accept-encoding", ""))
+        headers = {"Content-Type": fmt.value, "Vary": "Accept, Accept-Encoding"}
+        if gzipped:
+            headers["Content-Encoding"] = "gzip"
+        return Response(self._scrape.body(snapshot, fmt, gzipped), headers=headers)
+
+    def kernels(self) -> Response:
+        """All live kernels, the largest first."""
+        model = kernels_model(self._snapshot(), self._published.recent.cpu_cores)
+        return Response(model.model_dump_json(), media_type="application/json")
+
+    def kernel(self, kernel_id: str) -> Response:
+        """One kernel with its last two hours; of one that is gone, the history only."""
+        snapshot, recent = self._snapshot(), self._published.recent
+        live = next((live for live in snapshot.kernels if live.kernel.id == kernel_id), None)
+        points = recent.points(kernel_id)
+        if live is None and points is None:
+            raise HTTPException(404, "no kernel has this id")
+        model = KernelDetailModel(
+            taken_at=snapshot.taken_at,
+            kernel=kernel_model(live, recent.cpu_cores.get(kernel_id)) if live else None,
+            history=history_model(points or []),
+        )
+        return Response(model.model_dump_json(), media_type="application/json")
+
+    async def healthy(self) -> HealthModel:
+        """200 while the process can answer at all."""
+        return HealthModel(status="healthy")
+
+    async def ready(self) -> HealthModel:
+        """200 while there is a fresh sample to serve, else 503."""
+        self._fresh()
+        return HealthModel(status="ready")
+
+    def _snapshot(self) -> Snapshot:
+        """The newest snapshot, however old: those who ask see when it was taken."""
+        snapshot = self._published.snapshot
+        if snapshot is None:
+            raise HTTPException(503, staleness(None, self._settings, self._clock()))
+        return snapshot
+
+    def _fresh(self) -> Snapshot:
+        """The newest snapshot, for those who take it for the present."""
+        snapshot = self._published.snapshot
+        problem = staleness(snapshot, self._settings, self._clock())
+        if snapshot is None or problem:
+            raise HTTPException(503, problem)
+        return snapshot
+
+
+async def _internal_error(_request: Request, _error: Exception) -> JSONResponse:
+    """The last resort. The server logs the error itself; it tells the world nothing of it."""
+    return JSONResponse({"detail": "internal error"}, 500, HEADERS)

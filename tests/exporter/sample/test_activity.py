@@ -1,0 +1,62 @@
+"""Busy or idle, judged from CPU time."""
+
+from typing import NamedTuple
+
+import pytest
+
+from jupyter_kernel_exporter.model import State
+from jupyter_kernel_exporter.sample.activity import Activity
+
+
+class At(NamedTuple):
+    """A moment."""
+
+    now: float
+    monotonic: float
+
+
+def test_unknown_until_there_is_a_difference_to_judge() -> None:
+    """One look says nothing."""
+    activity = Activity(started_at=50.0)
+    activity.update(True, 3.0, At(100.0, 0.0))
+    assert (activity.state, activity.last_at, activity.busy_seconds) == (State.UNKNOWN, 50.0, 0.0)
+
+
+def test_busy_and_idle_by_turns() -> None:
+    """Busy time and the last activity are those of the looks that found it busy."""
+    activity = Activity(started_at=50.0)
+    states = []
+    for second, cpu in enumerate([0.0, 1.0, 1.5, 1.505, 1.51]):
+        activity.update(None, cpu, At(100.0 + second, float(second)))
+        states.append(activity.state)
+    assert states[1:] == [State.BUSY, State.BUSY, State.IDLE, State.IDLE]
+    assert (activity.last_at, activity.busy_seconds) == (102.0, 2.0)
+
+
+def test_short_intervals_are_judged_together() -> None:
+    """Twenty looks a second would see nothing but clock ticks."""
+    activity = Activity(started_at=0.0)
+    for look in range(41):
+        activity.update(True, 0.01 * (look // 4), At(look * 0.05, look * 0.05))
+    assert activity.state is State.IDLE
+    assert activity.busy_seconds == 0.0
+
+
+@pytest.mark.parametrize(
+    ("ready", "state"), [(False, State.STARTING), (True, State.BUSY), (None, State.BUSY)]
+)
+def test_starting_is_what_has_no_open_port_yet(ready: bool | None, state: State) -> None:
+    """However much CPU the imports take."""
+    activity = Activity(started_at=0.0)
+    activity.update(ready, 0.0, At(0.0, 0.0))
+    activity.update(ready, 1.0, At(1.0, 1.0))
+    assert activity.state is state
+
+
+def test_a_clock_step_moves_no_busy_time() -> None:
+    """Somebody sets the clock back an hour."""
+    activity = Activity(started_at=0.0)
+    activity.update(True, 0.0, At(5000.0, 0.0))
+    activity.update(True, 1.0, At(1401.0, 1.0))
+    assert activity.busy_seconds == 1.0
+    assert activity.last_at == 1401.0

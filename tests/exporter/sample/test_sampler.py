@@ -1,0 +1,268 @@
+"""Looking at real processes; they stand in for kernels, of which the sampler knows only the pid."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from jupyter_kernel_exporter.linux.families import Families
+from jupyter_kernel_exporter.linux.host import HostMemory
+from jupyter_kernel_exporter.linux.kept import Descriptors
+from jupyter_kernel_exporter.linux.proc import CLOCK_TICKS, read_stat
+from jupyter_kernel_exporter.linux.proctable import ProcessTable
+from jupyter_kernel_exporter.model import Kernel, MemoryLimit, ProcessId, Sample, Scope
+from jupyter_kernel_exporter.sample import Around, Sampler
+
+pytestmark = pytest.mark.real
+
+LISTEN = """
+import sys
+for line in sys.stdin:
+    exec(line)
+    print(flush=True)
+"""
+
+
+class Puppet:
+    """A Python process that runs the lines it is told."""
+
+    def __init__(self, child: "subprocess.Popen[bytes]") -> None:
+        self.child = child
+        stat = read_stat("/proc", child.pid)
+        assert stat is not None
+        self.id = ProcessId(child.pid, stat.start_ticks)
+        self.kernel = Kernel("k", self.id, "alice", started_at=1.0, ready=True)
+
+    def run(self, line: str) -> None:
+        """Run one line and wait until it is done."""
+        assert self.child.stdin is not None
+        assert self.child.stdout is not None
+        self.child.stdin.write(line.encode() + b"\n")
+        self.child.stdin.flush()
+        assert self.child.stdout.readline(), "the puppet died"
+
+
+@contextmanager
+def puppet() -> Iterator[Puppet]:
+    """A puppet in a session of its own, ended with all of its session."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", LISTEN],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    with child:
+        try:
+            yield Puppet(child)
+        finally:
+            if child.returncode is None:
+                os.killpg(child.pid, signal.SIGKILL)
+
+
+class Eye:
+    """A sampler with all it needs, that looks at one puppet."""
+
+    def __init__(self) -> None:
+        self.descriptors = Descriptors(1000)
+        self.problems: dict[str, str] = {}
+        self.sampler = Sampler("/proc", None, self.descriptors, self.problems.__setitem__)
+        self.table = ProcessTable()
+        self.families = Families()
+        self.tick = 0
+
+    def look(self, who: Puppet, around: Around | None = None) -> Sample | None:
+        """One tick."""
+        changes = self.table.scan()
+        self.families.update([who.id], self.table.processes, changes.came, changes.went)
+        self.tick += 1
+        around = around or Around(now=time.time(), monotonic=time.monotonic(), tick=self.tick)
+        return self.sampler.sample(who.kernel, self.families.members(who.id), around)
+
+
+def rss_of_mappings(pid: int) -> int:
+    """What linux finds in the page tables, bytes."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("Rss:"))
+
+
+def test_memory_follows_the_process() -> None:
+    """RSS within 2 % of the page tables while it grows and after it shrank; the peak stays."""
+    eye = Eye()
+    with puppet() as who:
+        sample = eye.look(who)
+        for line in ("pass", "x = b'x' * (200 << 20)", "y = b'y' * (100 << 20)", "del x"):
+            who.run(line)
+            sample = eye.look(who)
+            assert sample is not None
+            assert sample.rss_bytes == pytest.approx(rss_of_mappings(who.id.pid), rel=0.02)
+        assert sample is not None
+        assert sample.peak_rss_bytes is not None
+        assert sample.peak_rss_bytes > 300 << 20
+        assert sample.rss_bytes < 150 << 20
+
+
+def test_cpu_of_children_that_exited_is_not_lost() -> None:
+    """Waited for or not, the sum is within 2 % of what linux charged this test's children with."""
+    burn = "\\nimport time\\nend=time.process_time()+%s\\nwhile time.process_time()<end: pass"
+    eye = Eye()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    totals = []
+    with puppet() as who:
+        who.run("import subprocess, sys, signal, os, time")
+        eye.look(who)
+        # Ended and waited for, between two looks and across them.
+        who.run(f"p = subprocess.Popen([sys.executable, '-c', '{burn % 0.6}'])")
+        sample = eye.look(who)
+        assert sample is not None
+        assert sample.children == 1
+        assert sample.children_rss_bytes > 0
+        who.run("p.wait()")
+        totals.append(eye.look(who))
+        # Each look at work sees more than the one before.
+        who.run(f"p = subprocess.Popen([sys.executable, '-c', '{burn % 0.6}'])")
+        for _ in range(5):
+            who.run("time.sleep(0.05)")
+            totals.append(eye.look(who))
+        who.run("p.wait()")
+        totals.append(eye.look(who))
+        who.child.stdin.close()  # type: ignore[union-attr]
+        who.child.wait()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = [s.cpu_user_seconds + s.cpu_system_seconds for s in totals if s is not None]
+    assert len(seconds) == len(totals)
+    assert seconds == sorted(seconds)
+    charged = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert seconds[-1] == pytest.approx(charged, rel=0.02, abs=3 / CLOCK_TICKS)
+
+
+def test_cpu_of_a_child_that_nobody_waits_for_is_kept() -> None:
+    """With SIGCHLD ignored linux drops what the child burnt since its birth."""
+    eye = Eye()
+    with puppet() as who:
+        who.run("import subprocess, sys, signal, os, time")
+        who.run("signal.signal(signal.SIGCHLD, signal.SIG_IGN)")
+        burn = "exec('while time.process_time() < 0.5: pass')"
+        child = f"({burn}, os.write(w, b'.'), time.sleep(60))"
+        who.run(f"r, w = os.pipe(); pid = os.fork(); pid or {child}")
+        who.run("os.read(r, 1)")
+        at_work = eye.look(who)
+        who.run("os.kill(pid, 9)")
+        while read_stat("/proc", next(iter(eye.families.members(who.id))).pid) is not None:
+            time.sleep(0.01)
+        after = eye.look(who)
+    assert at_work is not None
+    assert after is not None
+    assert after.children == 0
+    burnt = [s.cpu_user_seconds + s.cpu_system_seconds for s in (at_work, after)]
+    assert burnt[1] >= burnt[0] >= 0.45
+
+
+def test_threads_descriptors_io_and_score() -> None:
+    """Counted as the process has them."""
+    eye = Eye()
+    with puppet() as who:
+        who.run("import threading, os, time")
+        who.run("sleep = lambda: threading.Thread(target=time.sleep, args=(60,), daemon=True)")
+        who.run("[sleep().start() for _ in range(7)]")
+        who.run("fds = [os.dup(0) for _ in range(20)]")
+        who.run("import tempfile; f = tempfile.TemporaryFile(dir='/var/tmp')")
+        who.run("f.write(bytes(1 << 20)); f.flush(); os.fsync(f.fileno())")
+        sample = eye.look(who)
+        assert sample is not None
+        assert sample.threads == 8
+        assert sample.open_fds == len(os.listdir(f"/proc/{who.id.pid}/fd"))
+        assert sample.io_write_bytes is not None
+        assert sample.io_write_bytes >= 1 << 20
+        assert sample.oom_score is not None
+        assert sample.swap_bytes == 0
+        assert eye.problems == {}
+
+
+def test_limits_are_the_process_own_and_the_hosts() -> None:
+    """The address space counts for RLIMIT_AS, not RSS."""
+    eye = Eye()
+    with puppet() as who:
+        who.run("import resource; resource.setrlimit(resource.RLIMIT_AS, (1 << 33, 1 << 33))")
+        around = Around(0.0, 0.0, tick=-who.id.pid, host=HostMemory(1000, 400))
+        sample = eye.look(who, around)
+        stat = read_stat("/proc", who.id.pid)
+    assert sample is not None
+    assert stat is not None
+    assert sample.limits == (
+        MemoryLimit(Scope.RLIMIT, 1 << 33, (1 << 33) - stat.vsize),
+        MemoryLimit(Scope.HOST, 1000, 400),
+    )
+
+
+def test_gpu_memory_is_that_of_the_whole_family() -> None:
+    """A worker's GPU memory belongs to the kernel."""
+    eye = Eye()
+    with puppet() as who:
+        who.run("import subprocess; p = subprocess.Popen(['sleep', '60'])")
+        eye.look(who)
+        worker = next(iter(eye.families.members(who.id))).pid
+        gpu = {who.id.pid: {"0": 1, "1": 2}, worker: {"0": 10}, 1: {"0": 100}}
+        sample = eye.look(who, Around(0.0, 0.0, 1, gpu=gpu))
+    assert sample is not None
+    assert sample.gpu_memory_bytes == {"0": 11, "1": 2}
+
+
+def test_what_is_not_told_is_not_zero() -> None:
+    """Without delay accounting linux writes 0; that is not a time."""
+    eye = Eye()
+    with puppet() as who:
+        moment = Around(0.0, 0.0, 1)
+        sample = eye.look(who, moment)
+        assert sample is not None
+        assert sample.io_wait_seconds is None
+        assert sample.pss_bytes is None
+        sample = eye.look(who, Around(0.0, 0.0, 1, pss={who.id: 5}, delay_accounting=True))
+        assert sample is not None
+        assert sample.io_wait_seconds is not None
+        assert sample.pss_bytes == 5
+
+
+def test_an_ended_process_is_no_sample_even_as_a_zombie() -> None:
+    """Nobody has waited for it yet, and it is over."""
+    eye = Eye()
+    with puppet() as who:
+        assert eye.look(who) is not None
+        os.kill(who.id.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, who.id.pid, os.WEXITED | os.WNOWAIT)
+        assert eye.look(who) is None
+    assert eye.look(who) is None
+    assert eye.descriptors.kept > 0
+    eye.sampler.forget_all_but(set())
+    assert eye.descriptors.kept == 0
+
+
+def test_another_process_with_the_pid_is_no_sample() -> None:
+    """A pid is no identity."""
+    eye = Eye()
+    with puppet() as who:
+        who.id = ProcessId(who.id.pid, who.id.start_ticks - 1)
+        who.kernel = Kernel("k", who.id, "alice")
+        assert eye.look(who) is None
+
+
+def test_a_main_thread_that_ended_is_not_the_end() -> None:
+    """pthread_exit() in the main thread: linux calls the leader a zombie, the others live on."""
+    eye = Eye()
+    with puppet() as who:
+        who.run("import ctypes, threading, time")
+        who.run("threading.Thread(target=time.sleep, args=(60,)).start()")
+        assert who.child.stdin is not None
+        who.child.stdin.write(b"ctypes.CDLL(None).syscall(60, 0)\n")  # exit(2) of this thread
+        who.child.stdin.flush()
+        while (stat := read_stat("/proc", who.id.pid)) is None or stat.state != "Z":
+            time.sleep(0.01)
+        sample = eye.look(who)
+    assert sample is not None
+    assert sample.threads == 2

@@ -1,0 +1,68 @@
+"""Numbers as people read them."""
+
+import pytest
+
+from jupyter_kernel_exporter.serve.words import cores, duration, number, size
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (0.04, "0"),
+        (0.05, "0.1"),
+        (1.25, "1.3"),
+        (2, "2"),
+        (99.94, "99.9"),
+        (340.5, "341"),
+    ],
+)
+def test_number(value: float, text: str) -> None:
+    """One digit after the point while it says something; halves go up."""
+    assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (1023, "1023 B"),
+        (1024, "1 KiB"),
+        (1536, "2 KiB"),
+        (700 << 20, "700 MiB"),
+        ((1 << 30) - 1, "1024 MiB"),
+        (2 << 30, "2 GiB"),
+        (5 << 28, "1.3 GiB"),
+        (300 << 30, "300 GiB"),
+        (3 << 40, "3 TiB"),
+        (5000 << 50, "5000 PiB"),
+    ],
+)
+def test_size(count: int, text: str) -> None:
+    """Binary units; tenths from GiB on."""
+    assert size(count) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-5, "0 s"),
+        (0.9, "0 s"),
+        (59.9, "59 s"),
+        (60, "1 min"),
+        (3599, "59 min"),
+        (3600, "1 h 0 min"),
+        (86_399, "23 h 59 min"),
+        (86_400, "1 d 0 h"),
+        (40_000_000, "462 d 23 h"),
+    ],
+)
+def test_duration(seconds: float, text: str) -> None:
+    """Two units at most, rounded down."""
+    assert duration(seconds) == text
+
+
+def test_cores_not_known() -> None:
+    """What is not known is a dash, not a 0."""
+    assert cores(None) == "\N{EN DASH}"
+    assert cores(0.0) == "0"
