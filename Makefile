@@ -17,6 +17,8 @@ ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 INSTALL := $(BIN)/python -m pip install --quiet --no-input --require-hashes
+# Beside the daemon and no child of it: told the process that becomes the daemon.
+OPEN_PAGE := $(BIN)/python tools/open_page.py $$$$
 
 .PHONY: help run demo test check bench docs lock
 
@@ -24,10 +26,10 @@ help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.runtime ## set up, then watch this host's kernels at 127.0.0.1:18888
-	@$(BIN)/python tools/open_page.py $(ARGS) & exec $(BIN)/jupyter-kernel-exporter $(ARGS)
+	@($(OPEN_PAGE) $(ARGS) &); exec $(BIN)/jupyter-kernel-exporter $(ARGS)
 
 demo: $(VENV)/.demo ## the same, beside a Jupyter server with kernels that behave well and badly
-	@$(BIN)/python tools/open_page.py $(ARGS) & exec $(BIN)/jupyter-kernel-exporter demo $(ARGS)
+	@($(OPEN_PAGE) $(ARGS) &); exec $(BIN)/jupyter-kernel-exporter demo $(ARGS)
 
 test: $(VENV)/.dev ## set up what the tests need, then run them all
 	@tools/system_packages.sh test

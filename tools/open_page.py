@@ -1,6 +1,8 @@
 """Say where the daemon's page is as soon as it answers, and open it where there is a screen.
 
-Started beside the daemon, by the process that becomes the daemon, and given the same flags.
+    python tools/open_page.py PID [FLAG ...]
+
+PID is the daemon's, or of the process that is about to become it; the flags are its own.
 """
 
 import http.client
@@ -30,16 +32,16 @@ def answers(address: Address) -> bool:
 
 def main() -> None:
     """Wait for the page for as long as the daemon lives; it says itself what is wrong."""
-    daemon = os.getppid()
+    daemon, *flags = sys.argv[1:]
     try:
-        address: Address = read_settings(sys.argv[1:])[1]["web.listen-address"][0]
+        address: Address = read_settings(flags)[1]["web.listen-address"][0]
     except SettingError:
         return
     if address.host in ANY_ADDRESS:
         address = Address("localhost", address.port)
     while not answers(address):
         time.sleep(0.2)
-        if os.getppid() != daemon:
+        if not os.path.exists(f"/proc/{daemon}"):
             return
     print(f"\nThe page:  http://{address}/   (Ctrl-C ends it)\n", flush=True)
     screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")

@@ -1,5 +1,6 @@
 """The whole daemon as a process, watching real kernels of a real Jupyter server."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -27,8 +28,10 @@ pytestmark = pytest.mark.real
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A Jupyter server that belongs to a hub's user."""
     environ = {"JUPYTERHUB_USER": "alice", "JUPYTERHUB_API_TOKEN": "hush-hub-token"}
-    slow = f"sleep 2.5; exec {sys.executable} -m ipykernel_launcher -f {{connection_file}}"
-    kernelspecs = {"slow": kernelspec(["bash", "-c", slow])}
+    late = "import runpy, time; time.sleep(3)"
+    launch = "runpy.run_module('ipykernel_launcher', run_name='__main__')"
+    argv = [sys.executable, "-c", f"{late}; {launch}", "-f", "{connection_file}"]
+    kernelspecs = {"slow": kernelspec(argv)}
     home = tmp_path_factory.mktemp("jupyter")
     with running_server(home, kernelspecs=kernelspecs, environ=environ) as running:
         yield running
@@ -43,11 +46,11 @@ def daemon(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Iterator
 
 def process_of(kernel_id: str) -> psutil.Process:
     """The process of a kernel."""
-    return next(
-        process
-        for process in psutil.process_iter()
-        if any(kernel_id in argument for argument in process.cmdline())
-    )
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):  # gone, or a zombie
+            if any(kernel_id in argument for argument in process.cmdline()):
+                return process
+    raise AssertionError(f"no process of {kernel_id}")
 
 
 def moment_of(daemon: Daemon, kernel_id: str, there: bool) -> float:

@@ -3,12 +3,10 @@
 Everything that is loaded on first use is used first, then the rights are given up for good.
 """
 
+import importlib
 import os
 import sys
 
-import uvicorn.lifespan.off
-import uvicorn.loops.asyncio
-import uvicorn.protocols.http.h11_impl
 from fastapi.testclient import TestClient
 
 from jupyter_kernel_exporter import daemon
@@ -17,7 +15,16 @@ from jupyter_kernel_exporter.publish.published import Published
 from jupyter_kernel_exporter.serve.app import create_app
 from jupyter_kernel_exporter.settings import resolve
 
+LOADED_LATE = (
+    "uvicorn.lifespan.off",
+    "uvicorn.loops.asyncio",
+    "uvicorn.protocols.http.h11_impl",
+)
+"""Modules that uvicorn finds by their names when it starts."""
+
 if __name__ == "__main__":
+    for name in LOADED_LATE:
+        importlib.import_module(name)
     watcher = daemon.Daemon(resolve({}, {}))
     published = Published()
     daemon.publish(watcher.tick(), published)
