@@ -11,12 +11,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 
 from jupyter_kernel_exporter.demo import DemoError, demo_kernels
 from jupyter_kernel_exporter.demo_notebooks import PARTS, Part, play
 from jupyter_kernel_exporter.demo_server import Server, playing_kernels, running_server
+from support.daemon import free_port
 
 IN_A_DEMO = """
 import signal
@@ -210,3 +212,43 @@ def test_nothing_is_left_however_it_ends(tmp_path: Path, end: signal.Signals, wh
         demo.wait(60)
         wait_for(lambda: not [child for child in family if child.is_running()])
         wait_for(lambda: list(tmp_path.iterdir()) == [])
+
+
+@pytest.mark.real
+def test_the_daemon_watches_its_demo_until_it_is_interrupted(tmp_path: Path) -> None:
+    """The command as people type it: five notebooks by name, and Ctrl-C is a good end."""
+    port = free_port()
+    log = tmp_path / "log"
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    with log.open("wb") as out:
+        demo = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "jupyter_kernel_exporter", "demo"),
+                f"--web.listen-address=127.0.0.1:{port}",
+            ],
+            env={**os.environ, "TMPDIR": str(folder)},
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+    with demo, httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
+
+        def shown() -> bool:
+            assert demo.poll() is None, log.read_text()
+            try:
+                kernels = http.get("/api/v1/kernels").json()["kernels"]
+            except httpx.TransportError:
+                return False
+            return {part.notebook for part in PARTS} <= {k["notebook"] for k in kernels}
+
+        try:
+            wait_for(shown)
+            family = psutil.Process(demo.pid).children(recursive=True)
+            assert len(family) >= 7
+        finally:
+            demo.send_signal(signal.SIGINT)
+        assert demo.wait(60) == 0, log.read_text()
+    assert not [child for child in family if child.is_running()]
+    assert list(folder.iterdir()) == []
+    assert "Traceback" not in log.read_text()

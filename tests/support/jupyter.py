@@ -24,6 +24,7 @@ import httpx
 import psutil
 import zmq
 from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_core.utils import ensure_event_loop
 
 T = TypeVar("T")
 
@@ -270,6 +271,8 @@ def client_of(connection_file: Path | str) -> Iterator[BlockingKernelClient]:
             yield client
         finally:
             client.stop_channels()
+            # jupyter_core keeps a loop per thread, and leaves it open when the thread is gone.
+            ensure_event_loop().close()
 
 
 def execute(connection_file: Path | str, code: str, within: float = DEADLINE_SECONDS) -> str:
