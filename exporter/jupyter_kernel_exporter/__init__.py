@@ -10,9 +10,10 @@ A kernel's data walks one way, and the rooms read in that order:
 * ``sources``    the one boundary that times, limits, catches and reports
 * ``discover``   1. runtime directories + process table -> the kernels alive now, and whose they are
 * ``sample``     2. a kernel -> Sample: memory, CPU, I/O, limits and headroom
+* ``deaths``     3. an end is noticed, evidence gathered and joined, a reason found
 * ``privacy``    how much of a person's work may be seen
-* ``publish``    3. Snapshot -> metric families and their text; recent history in memory
-* ``serve``      4. HTTP: metrics, API, page
+* ``publish``    4. Snapshot -> metric families and their text; history, in memory and on disk
+* ``serve``      5. HTTP: metrics, API, page
 * ``linux``      the operating system, read and parsed; knows nothing of Jupyter
 * ``demo``       a real Jupyter server with real kernels that behave well and badly
 """

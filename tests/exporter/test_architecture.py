@@ -17,6 +17,7 @@ FLOW = (
     {"sources"},
     {"linux"},
     {"discover", "sample", "privacy"},
+    {"deaths"},
     {"publish"},
     {"serve"},
     {"daemon"},
