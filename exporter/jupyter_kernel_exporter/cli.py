@@ -25,14 +25,22 @@ from jupyter_kernel_exporter.settings import (
 PROGRAM = "jupyter-kernel-exporter"
 
 
-def serve(settings: Settings) -> int:
+Options = Mapping[str, Any]
+"""The values of a command's own flags."""
+
+
+def serve(settings: Settings, _: Options) -> int:
     """Watch this host's kernels and serve what is seen, until a signal ends it."""
     from jupyter_kernel_exporter import daemon  # noqa: PLC0415  # --help and errors stay quick
+    from jupyter_kernel_exporter.publish.history import AlreadyRunning  # noqa: PLC0415
 
-    return daemon.serve(settings)
+    try:
+        return daemon.serve(settings)
+    except AlreadyRunning as error:
+        return _say(str(error))
 
 
-def demo(settings: Settings) -> int:
+def demo(settings: Settings, options: Options) -> int:
     """The same, beside a Jupyter server whose kernels behave well and badly."""
     from jupyter_kernel_exporter.demo import (  # noqa: PLC0415  # an optional extra
         DemoError,
@@ -43,11 +51,27 @@ def demo(settings: Settings) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         with demo_kernels():
-            return serve(settings)
+            return serve(settings, options)
     except DemoError as error:
         return _say(str(error))
     except KeyboardInterrupt:
         return 0
+
+
+def doctor(settings: Settings, options: Options) -> int:
+    """Say what works here, and what is lost without what does not."""
+    from jupyter_kernel_exporter.doctor import doctor  # noqa: PLC0415  # as above
+
+    return doctor(settings, options)
+
+
+def add_json_flag(parser: argparse.ArgumentParser) -> None:
+    """For commands that print something."""
+    parser.add_argument("--json", action="store_true", help="print JSON, for machines")
+
+
+def no_flags(_: argparse.ArgumentParser) -> None:
+    """For commands that have none of their own."""
 
 
 def _interrupt(*_: object) -> NoReturn:
@@ -58,13 +82,24 @@ class Command(NamedTuple):
     """A sub-command."""
 
     name: str
-    run: Callable[[Settings], int]
+    run: Callable[[Settings, Options], int]
     help: str
+    add_flags: Callable[[argparse.ArgumentParser], None] = no_flags
+    """Adds flags of its own, with names that no setting has."""
+
+
+class Asked(NamedTuple):
+    """What the command line asks for."""
+
+    command: Command
+    settings: Settings
+    options: Options
 
 
 COMMANDS: tuple[Command, ...] = (
     Command("serve", serve, "watch this host's kernels, and serve page, API and metrics (default)"),
     Command("demo", demo, "the same, beside a Jupyter server with kernels to look at"),
+    Command("doctor", doctor, "say which sources work here, and what it takes", add_json_flag),
 )
 
 
@@ -75,11 +110,11 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{PROGRAM}: {message}\n")
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser(command: Command | None = None) -> argparse.ArgumentParser:
     """The command line, made from the tables of commands and settings."""
     parser = _Parser(
         prog=PROGRAM,
-        usage=f"{PROGRAM} [COMMAND] [FLAG ...]",
+        usage=f"{PROGRAM} {command.name if command else '[COMMAND]'} [FLAG ...]",
         description="Exports what every Jupyter kernel on this host uses, for Prometheus.",
         epilog="commands:\n"
         + "".join(f"  {command.name:<22}{command.help}\n" for command in COMMANDS)
@@ -89,6 +124,8 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    if command is not None:
+        command.add_flags(parser)
     version = f"{PROGRAM} {__version__} (Python {platform.python_version()})"
     parser.add_argument("--version", action="version", version=version)
     parser.add_argument("--config.file", metavar="FILE", help="YAML file with settings")
@@ -121,37 +158,38 @@ def describe_default(setting: Setting) -> str:
     return f"{setting.default:g}" if isinstance(setting.default, float) else str(setting.default)
 
 
-def read_settings(
-    argv: Sequence[str], environ: Mapping[str, str] = os.environ
-) -> tuple[Command, Settings]:
-    """The command and its settings.
+def read_settings(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Asked:
+    """The command, the settings, and the command's own options.
 
     Raises :exc:`SettingError` for a value that cannot be used, :exc:`SystemExit` for an unknown
     flag, and after ``--help`` and ``--version``.
     """
-    parser = build_parser()
     command, argv = COMMANDS[0], list(argv)
-    if argv and not argv[0].startswith("-"):
+    named = bool(argv) and not argv[0].startswith("-")
+    if named:
         name = argv.pop(0)
-        named = [command for command in COMMANDS if command.name == name]
-        if not named:
+        found = [command for command in COMMANDS if command.name == name]
+        if not found:
             known = ", ".join(command.name for command in COMMANDS)
-            parser.error(f"unknown command {name!r}: there are {known}")
-        (command,) = named
-    flags = vars(parser.parse_args(argv))
-    return command, resolve(flags, environ, flags.pop("config.file"))
+            build_parser().error(f"unknown command {name!r}: there are {known}")
+        (command,) = found
+    flags = vars(build_parser(command if named else None).parse_args(argv))
+    config_file = flags.pop("config.file")
+    names = {setting.name for setting in SETTINGS}
+    options = {name: flags.pop(name) for name in flags.keys() - names}
+    return Asked(command, resolve(flags, environ, config_file), options)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The entry point; the exit status."""
     try:
-        command, settings = read_settings(sys.argv[1:] if argv is None else argv)
+        asked = read_settings(sys.argv[1:] if argv is None else argv)
     except SettingError as error:
         _say(str(error))
         return 2
-    log.set_up(settings["log.level"], settings["log.format"])
+    log.set_up(asked.settings["log.level"], asked.settings["log.format"])
     try:
-        return command.run(settings)
+        return asked.command.run(asked.settings, asked.options)
     except OSError as error:
         return _say(str(error))
 

@@ -1,8 +1,9 @@
 """The story, one tick from top to bottom; and whatever lasts between two ticks.
 
 Once per interval the kernels of the host are found, each is sampled, and what was seen is
-published as one Snapshot that never changes again. Serving happens in other threads, which see
-published Snapshots only.
+published as one Snapshot that never changes again. An end is noticed between two ticks as well:
+it is looked into until it is explained, and then published at once. Serving happens in other
+threads, which see published Snapshots only.
 """
 
 import asyncio
@@ -15,29 +16,42 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import uvicorn
 
+from jupyter_kernel_exporter.deaths.ends import Ends, open_ends
+from jupyter_kernel_exporter.deaths.newborn import Newborn
+from jupyter_kernel_exporter.deaths.record import Death
 from jupyter_kernel_exporter.discover import Discovery, Found
 from jupyter_kernel_exporter.linux.cgroup import CgroupMemory
 from jupyter_kernel_exporter.linux.families import Families
 from jupyter_kernel_exporter.linux.gpu import Gpus
 from jupyter_kernel_exporter.linux.host import (
     protect_from_oom,
+    read_boot_id,
     read_boot_time,
     read_delay_accounting,
     read_host_memory,
 )
 from jupyter_kernel_exporter.linux.kept import Descriptors, raise_descriptor_limit
-from jupyter_kernel_exporter.linux.proc import read_pss
+from jupyter_kernel_exporter.linux.proc import read_pss, read_stat
 from jupyter_kernel_exporter.linux.proctable import Changes, Process, ProcessTable
-from jupyter_kernel_exporter.model import Kernel, LiveKernel, ProcessId, Sample, Snapshot
+from jupyter_kernel_exporter.model import (
+    Kernel,
+    LiveKernel,
+    ProcessId,
+    Restarts,
+    Sample,
+    Snapshot,
+)
 from jupyter_kernel_exporter.privacy import Privacy
+from jupyter_kernel_exporter.publish.history import History
+from jupyter_kernel_exporter.publish.obituaries import Obituaries
 from jupyter_kernel_exporter.publish.published import Published
 from jupyter_kernel_exporter.sample import Around, Sampler
 from jupyter_kernel_exporter.serve.app import create_app
-from jupyter_kernel_exporter.settings import Address, Settings
+from jupyter_kernel_exporter.settings import Address, Settings, state_directory
 from jupyter_kernel_exporter.sources import Sources, Unavailable
 
 log = logging.getLogger(__name__)
@@ -55,7 +69,14 @@ class Daemon:
     clock: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
     gpus: Gpus | None = None
+    history: History | None = None
+    """Where deaths are written down; without one, ends are not looked into."""
     sources: Sources = field(init=False)
+    wake: threading.Event = field(init=False, default_factory=threading.Event)
+    """Set when something happened that should not wait for the next tick."""
+    _ends: Ends | None = field(init=False, default=None)
+    _obituaries: Obituaries | None = field(init=False, default=None)
+    _snapshot: Snapshot = field(init=False, default_factory=lambda: Snapshot(0.0))
     _table: ProcessTable = field(init=False)
     _discovery: Discovery = field(init=False)
     _families: Families = field(init=False, default_factory=Families)
@@ -74,6 +95,8 @@ class Daemon:
         procfs = settings["path.procfs"]
         # A machine without a GPU has no source that is down.
         enabled = [name for name in settings.sources if name != "nvml" or self.gpus is not None]
+        if self.history is not None:
+            enabled.append("history")
         self.sources = Sources(enabled, self.monotonic)
         descriptors = Descriptors(raise_descriptor_limit())
         self._table = ProcessTable(procfs)
@@ -90,6 +113,21 @@ class Daemon:
         )
         self._privacy = Privacy(settings["privacy.notebook"])
 
+    def start(self) -> None:
+        """Begin to watch for ends."""
+        if self.history is None:
+            return
+        boot_id = self.sources.run("proc", read_boot_id, self._table.root) or ""
+        self._obituaries = Obituaries(self.history, boot_id)
+        self._ends = open_ends(
+            self.settings, self.sources, self.wake.set, self._sampler.cgroup_of, self._describe
+        )
+
+    def stop(self) -> None:
+        """Watch for ends no more."""
+        if self._ends is not None:
+            self._ends.close()
+
     def tick(self, lag: float = 0.0) -> Snapshot:
         """Find the kernels, look at each, and say what there is to see.
 
@@ -99,6 +137,7 @@ class Daemon:
         self.sources.begin()
         changes = self.sources.run("proc", self._table.scan) or Changes((), ())
         kernels = self._find_kernels(changes)
+        self._meet(kernels)
         self._families.update(
             [kernel.process for kernel in kernels], self._processes, changes.came, changes.went
         )
@@ -107,12 +146,13 @@ class Daemon:
         for kernel in kernels:
             sample = self.sources.run("proc", self._sample, kernel, around)
             if sample is not None:
-                live.append(LiveKernel(kernel, sample))
+                live.append(LiveKernel(kernel, sample, self._restarts(kernel)))
         self._sampler.forget_all_but({kernel.process for kernel in kernels})
         if self._cgroups is not None:
             self._cgroups.forget(before=around.monotonic)
         self._tick += 1
-        return Snapshot(
+        self._listen(live)
+        snapshot = Snapshot(
             taken_at=around.now,
             kernels=tuple(live),
             sources=self.sources.end(),
@@ -120,6 +160,119 @@ class Daemon:
             sample_lag_seconds=lag,
             skipped_files=self._found.skipped,
         )
+        self._look_into_ends()
+        self._snapshot = self._with_deaths(snapshot)
+        return self._snapshot
+
+    def attend(self) -> Snapshot | None:
+        """Look into the open ends between two ticks; a new snapshot if there is news."""
+        if self._ends is None:
+            return None
+        if self._ends.inquest.wants_scans:
+            changes = self.sources.run("proc", self._table.scan) or Changes((), ())
+            if changes.came or changes.went:
+                self._meet(self._find_kernels(changes))
+        gone = self._look_into_ends()
+        if not gone and all(not self._has_ended(live.kernel) for live in self._snapshot.kernels):
+            return None
+        self._snapshot = self._with_deaths(self._snapshot)
+        return self._snapshot
+
+    def patience_seconds(self) -> float | None:
+        """How long to wait for news until :meth:`attend` is due; ``None``: for news only."""
+        return None if self._ends is None else self._ends.patience_seconds()
+
+    def _meet(self, kernels: Sequence[Kernel]) -> None:
+        if self._ends is not None and self._obituaries is not None:
+            self.sources.run("proc", self._ends.meet, kernels, self._table.processes)
+            self.sources.run("history", self._obituaries.see, kernels)
+
+    def _listen(self, live: Sequence[LiveKernel]) -> None:
+        """What is asked of the sources of ends once per tick."""
+        if self._ends is None or self.history is None:
+            return
+        self._ends.sampled(live)
+        if self.sources.enabled("iopub"):
+            self.sources.run("iopub", self._ends.listen)
+        self.sources.run("history", self.history.sync)
+        if problem := self.history.problem():
+            self.sources.report("history", problem)
+
+    def _look_into_ends(self) -> bool:
+        """Take in what was noted of ends; whether anybody was found to have died, or worse."""
+        if self._ends is None or self._obituaries is None:
+            return False
+        missing = frozenset(status.name for status in self._snapshot.sources if not status.up)
+        deaths = self.sources.run("proc", self._ends.look, self._table.processes, missing) or []
+        for death in deaths:
+            self.sources.run("history", self._announce, self._obituaries, death)
+        news = bool(deaths)
+        for kill in self._ends.oom_kills:
+            worker_of = self._kernel_above(kill.pid)
+            if worker_of is not None:
+                self.sources.run("history", self._obituaries.count_worker, worker_of)
+                news = True
+        for kernel_id in self._ends.given_up():
+            news |= self._obituaries.give_up(kernel_id)
+        return news
+
+    def _announce(self, obituaries: Obituaries, death: Death) -> None:
+        if not obituaries.announce(death):
+            return
+        kernel, verdict = death.kernel, death.verdict
+        log.info(
+            "kernel ended",
+            extra={
+                "kernel_id": kernel.id,
+                "username": kernel.username,
+                "kernel_name": kernel.kernel_name,
+                "reason": verdict.reason.value,
+                "certain": verdict.certain,
+                "because": verdict.because,
+                "missing": ",".join(sorted(death.evidence.missing)),
+            },
+        )
+
+    def _kernel_above(self, pid: int) -> Kernel | None:
+        """The living kernel that a process descends from; ``None`` if it is one itself, or none."""
+        stat = read_stat(self._table.root, pid)
+        family = {pid} | ({stat.ppid} if stat is not None else set())
+        for live in self._snapshot.kernels:
+            process = live.kernel.process
+            if process.pid == pid or self._has_ended(live.kernel):
+                continue
+            members = {member.pid for member in self._families.members(process)}
+            if members & family or process.pid in family:
+                return live.kernel
+        return None
+
+    def _with_deaths(self, snapshot: Snapshot) -> Snapshot:
+        """A snapshot without those that have ended, and with what is known of their ends."""
+        if self._obituaries is None:
+            return snapshot
+        return replace(
+            snapshot,
+            kernels=tuple(live for live in snapshot.kernels if not self._has_ended(live.kernel)),
+            death_counts=self._obituaries.death_counts(),
+            worker_oom_counts=self._obituaries.worker_oom_counts(),
+            last_deaths=self._obituaries.last_deaths(self.clock()),
+        )
+
+    def _has_ended(self, kernel: Kernel) -> bool:
+        return self._ends is not None and self._ends.has_ended(kernel.process)
+
+    def _restarts(self, kernel: Kernel) -> Restarts:
+        return Restarts() if self._ends is None else self._ends.restarts(kernel)
+
+    def _describe(self, born: Newborn) -> Kernel | None:
+        kernel = self._discovery.describe_stillborn(
+            born.process,
+            path=born.path,
+            server=born.parent,
+            uid=born.uid,
+            hub_user=born.hub_user,
+        )
+        return None if kernel is None else next(iter(self._privacy.reduce([kernel])))
 
     def _find_kernels(self, changes: Changes) -> tuple[Kernel, ...]:
         if changes.came or changes.went:
@@ -176,7 +329,8 @@ class Daemon:
         )
 
     def _sample(self, kernel: Kernel, around: Around) -> Sample | None:
-        return self._sampler.sample(kernel, self._families.members(kernel.process), around)
+        said = None if self._ends is None else self._ends.said(kernel)
+        return self._sampler.sample(kernel, self._families.members(kernel.process), around, said)
 
 
 def read_every_pss(root: str, kernels: Sequence[Kernel]) -> dict[ProcessId, int]:
@@ -207,7 +361,13 @@ def sample_for_ever(daemon: Daemon, published: Published, stop: threading.Event)
         snapshot = daemon.tick(lag=max(0.0, daemon.monotonic() - due))
         publish(snapshot, published)
         due = max(due + interval, daemon.monotonic() - interval)
-        stop.wait(max(0.0, due - daemon.monotonic()))
+        while not stop.is_set() and (left := due - daemon.monotonic()) > 0:
+            patience = daemon.patience_seconds()
+            daemon.wake.wait(left if patience is None else min(left, patience))
+            daemon.wake.clear()
+            news = daemon.attend()
+            if news is not None:
+                published.snapshot = news
 
 
 def publish(snapshot: Snapshot, published: Published) -> None:
@@ -219,14 +379,19 @@ def publish(snapshot: Snapshot, published: Published) -> None:
 def serve(settings: Settings) -> int:
     """Watch and serve until SIGINT or SIGTERM. The exit status.
 
-    Raises :exc:`OSError` if an address cannot be listened on.
+    Raises :exc:`OSError` if an address cannot be listened on, ``AlreadyRunning`` if another
+    daemon has the state directory.
     """
     with contextlib.ExitStack() as stack:
         listeners = [stack.enter_context(listen(a)) for a in settings["web.listen-address"]]
         protect_from_oom()
         gpus = Gpus.open() if settings["source.nvml"] else None
-        daemon = Daemon(settings, gpus=gpus)
-        published = Published()
+        history = History.open(state_directory(settings))
+        stack.callback(history.close)
+        daemon = Daemon(settings, gpus=gpus, history=history)
+        daemon.start()
+        stack.callback(daemon.stop)
+        published = Published(history=history)
         publish(daemon.tick(), published)
         # What was loaded until now stays: the collector need not look at it again and again.
         gc.collect()
@@ -266,6 +431,7 @@ def serve(settings: Settings) -> int:
             asyncio.run(server.serve(sockets=listeners))
         finally:
             stop.set()
+            daemon.wake.set()
             sampler.join()
         return 1 if failed.is_set() else 0
 

@@ -99,6 +99,28 @@ class Sample:
     last_activity_at: float | None = None
     """Seconds since the epoch."""
     busy_seconds: float | None = None
+    memory_errors: int | None = None
+    """MemoryErrors that reached a cell's output; ``None`` while nobody listens to the kernel."""
+    other_errors: int | None = None
+
+
+class Said(NamedTuple):
+    """What a kernel says of itself, for as long as somebody listens."""
+
+    state: State
+    """UNKNOWN until it was heard."""
+    busy_seconds: float | None
+    last_activity_at: float | None
+    """Seconds since the epoch."""
+    memory_errors: int
+    other_errors: int
+
+
+class Restarts(NamedTuple):
+    """New processes of one kernel, since it is known here."""
+
+    automatic: int = 0
+    requested: int = 0
 
 
 class LiveKernel(NamedTuple):
@@ -106,6 +128,42 @@ class LiveKernel(NamedTuple):
 
     kernel: Kernel
     sample: Sample
+    restarts: Restarts = Restarts()
+
+
+class LastDeath(NamedTuple):
+    """The newest end of a kernel's process, kept for a while for those who come later."""
+
+    kernel: Kernel
+    """As it was."""
+    ended_at: float
+    """Seconds since the epoch."""
+    reason: str
+    status: str
+    """``exit 3``, ``SIGSEGV``, …; empty if nobody could tell."""
+    gave_up: bool = False
+    """Jupyter's restarter has given up on the kernel."""
+
+
+class DeathCount(NamedTuple):
+    """How many kernels of one person and kernelspec ended for one reason."""
+
+    username: str
+    kernel_name: str
+    reason: str
+    total: int
+    last_kernel_id: str = ""
+    """Of the newest of them; empty if that was before this daemon's start."""
+    last_at: float = 0.0
+    """Its end, seconds since the epoch."""
+
+
+class WorkerOomCount(NamedTuple):
+    """How many descendants of living kernels linux killed for memory."""
+
+    username: str
+    kernel_name: str
+    total: int
 
 
 class SourceStatus(NamedTuple):
@@ -131,3 +189,8 @@ class Snapshot:
     """How long after its due time the last tick began."""
     skipped_files: Mapping[str, int] = field(default_factory=dict)
     """Connection files that were passed over since the daemon started, by cause."""
+    death_counts: tuple[DeathCount, ...] = ()
+    """Every reason for each person and kernelspec ever seen here, most of them 0."""
+    worker_oom_counts: tuple[WorkerOomCount, ...] = ()
+    last_deaths: tuple[LastDeath, ...] = ()
+    """Of the last quarter of an hour, one for each kernel, oldest first."""

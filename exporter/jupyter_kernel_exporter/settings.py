@@ -126,6 +126,16 @@ SOURCES: tuple[SourceSetting, ...] = (
         "proportional share of memory, from smaps_rollup; once a minute, for it is slow",
     ),
     SourceSetting("nvml", True, "memory on NVIDIA GPUs; needs the extra [gpu] and a driver"),
+    SourceSetting("kmsg", True, "linux' log: who was killed for memory, and by whose limit"),
+    SourceSetting(
+        "process_events", True, "starts and ends of processes from linux' proc connector, at once"
+    ),
+    SourceSetting("pidfd", True, "ends of processes at once, and how they ended (linux 6.15)"),
+    SourceSetting(
+        "iopub",
+        True,
+        "what kernels say of themselves, heard passively: busy, errors, requests to end",
+    ),
 )
 
 SETTINGS: tuple[Setting, ...] = (
@@ -152,6 +162,14 @@ SETTINGS: tuple[Setting, ...] = (
         1.0,
         "seconds between two looks at every kernel",
         "SECONDS",
+    ),
+    Setting(
+        "state-dir",
+        parse_path,
+        "",
+        "where deaths and counters last; empty: /var/lib/jupyter-kernel-exporter as root, else "
+        "jupyter-kernel-exporter in the XDG state home",
+        "DIR",
     ),
     Setting("path.procfs", parse_path, "/proc", "where the host's /proc is mounted", "DIR"),
     Setting("path.rootfs", parse_path, "/", "where the host's root directory is mounted", "DIR"),
@@ -200,6 +218,17 @@ class Settings:
     def sources(self) -> tuple[str, ...]:
         """The names of the sources that are switched on."""
         return (ALWAYS_ON, *(s.name for s in SOURCES if self.values[f"source.{s.name}"]))
+
+
+def state_directory(settings: Settings, environ: Mapping[str, str] = os.environ) -> str:
+    """Where deaths and counters last; by the XDG base directory specification if not root."""
+    if settings["state-dir"]:
+        return str(settings["state-dir"])
+    if os.geteuid() == 0:
+        return "/var/lib/jupyter-kernel-exporter"
+    home = environ.get("HOME", "")
+    base = environ.get("XDG_STATE_HOME") or f"{home}/.local/state"
+    return f"{base}/jupyter-kernel-exporter"
 
 
 def environment_name(name: str) -> str:

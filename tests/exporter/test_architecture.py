@@ -20,7 +20,7 @@ FLOW = (
     {"deaths"},
     {"publish"},
     {"serve"},
-    {"daemon"},
+    {"daemon", "doctor"},
 )
 """A room may import from its own row and from the rows above."""
 ASIDE = {"__init__", "__main__", "cli", "log", "demo", "demo_notebooks", "demo_server"}
@@ -66,6 +66,8 @@ def test_only_the_boundary_catches_everything(room: str, path: Path) -> None:
         if isinstance(node, ast.ExceptHandler):
             assert node.type is not None, f"{path}:{node.lineno}"
             caught = ast.unparse(node.type)
+            if ast.unparse(node.body[-1]) == "raise":
+                continue  # it only tidies up on the way
             assert caught not in {"Exception", "BaseException"}, f"{path}:{node.lineno}"
 
 

@@ -5,15 +5,19 @@ from dataclasses import replace
 from typing import Any
 
 from jupyter_kernel_exporter.model import (
+    DeathCount,
     Kernel,
+    LastDeath,
     LiveKernel,
     MemoryLimit,
     ProcessId,
+    Restarts,
     Sample,
     Scope,
     Snapshot,
     SourceStatus,
     State,
+    WorkerOomCount,
 )
 
 NOW = 1_763_712_345.25
@@ -36,9 +40,10 @@ BARE_SAMPLE = Sample(
 
 def live(kernel_id: str = "bare", *, process: int = 4242, **fields: Any) -> LiveKernel:
     """A kernel of which only what is named is known; fields of Kernel and Sample alike."""
+    restarts = fields.pop("restarts", Restarts())
     of_kernel = {name: fields.pop(name) for name in Kernel.__slots__ if name in fields}
     kernel = replace(BARE_KERNEL, id=kernel_id, process=ProcessId(process, 777), **of_kernel)
-    return LiveKernel(kernel, replace(BARE_SAMPLE, **fields))
+    return LiveKernel(kernel, replace(BARE_SAMPLE, **fields), restarts)
 
 
 def snapshot(*kernels: LiveKernel, taken_at: float = NOW, **fields: Any) -> Snapshot:
@@ -81,6 +86,9 @@ def full_snapshot() -> Snapshot:
         state=State.BUSY,
         last_activity_at=1_763_712_344.125,
         busy_seconds=88.5,
+        memory_errors=2,
+        other_errors=0,
+        restarts=Restarts(automatic=3, requested=1),
     )
     hostile = live(
         'two\nlines "quoted" \\ back',
@@ -103,6 +111,18 @@ def full_snapshot() -> Snapshot:
         sample_duration_seconds=0.02,
         sample_lag_seconds=0.001,
         skipped_files={"empty": 0, "malformed": 3},
+        death_counts=(
+            DeathCount("ada", "python3", "oom_cgroup", 2, "of-ada", NOW - 60.5),
+            DeathCount("ada", "python3", "segfault", 0),
+            DeathCount('"} 1\n', "\\", "killed", 1, "x" * 128, NOW),
+        ),
+        worker_oom_counts=(WorkerOomCount("ada", "python3", 7),),
+        last_deaths=(
+            LastDeath(everything.kernel, NOW - 60.5, "oom_cgroup", "SIGKILL"),
+            LastDeath(
+                replace(hostile.kernel, id="of-mallory"), NOW - 1, "startup_failed", "exit 1", True
+            ),
+        ),
     )
 
 

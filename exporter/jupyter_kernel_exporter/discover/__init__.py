@@ -10,6 +10,7 @@ The room reads in this order:
 * ``ports``        who listens where the files say
 * ``decide``       which of them is the kernel (``identify``: the rules; pure)
 * ``describe``     that process -> Kernel (``attribution``: the labels; pure · ``users``: names)
+* ``stillborn``    the same for one that ended before any scan
 
 A file alone proves nothing: most are left over, and homes are shared between machines. A command
 line alone proves nothing either: workers have the kernel's, and editors name the same file.
@@ -27,9 +28,10 @@ from jupyter_kernel_exporter.discover.describe import started_at
 from jupyter_kernel_exporter.discover.files import ConnectionFiles
 from jupyter_kernel_exporter.discover.ports import Ports
 from jupyter_kernel_exporter.discover.runtime import RuntimeDirs, runtime_dir
+from jupyter_kernel_exporter.discover.stillborn import describe_stillborn
 from jupyter_kernel_exporter.discover.users import Users
 from jupyter_kernel_exporter.linux.proctable import Process
-from jupyter_kernel_exporter.model import Kernel
+from jupyter_kernel_exporter.model import Kernel, ProcessId
 
 CLOCK_STEP_SECONDS = 1.5
 """The time of boot moves by less than this from rounding alone."""
@@ -105,6 +107,21 @@ class Discovery:
         if changed:
             self._found = self._collect()
         return self._found
+
+    def describe_stillborn(
+        self, process: ProcessId, *, path: str, server: int, uid: int, hub_user: str
+    ) -> Kernel | None:
+        """A kernel that ended before ``find`` saw it; ``None`` if the path is no kernel's."""
+        return describe_stillborn(
+            process,
+            path=path,
+            server=server,
+            uid=uid,
+            hub_user=hub_user,
+            boot_time=self._boot_time,
+            files=self._files,
+            users=self._users,
+        )
 
     def _redate(self, boot_time: float) -> bool:
         """Follow a step of the wall clock; whether there was one."""

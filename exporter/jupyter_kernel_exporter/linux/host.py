@@ -29,6 +29,12 @@ def read_boot_time(root: str) -> float:
     return psutil.boot_time()
 
 
+def read_boot_id(root: str) -> str:
+    """A random name of the time since this boot (random(4)): pids and ticks count from it."""
+    with open(f"{root}/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
 def read_delay_accounting(root: str) -> bool:
     """Whether linux accounts for delays: until 5.13 always, then by kernel.task_delayacct."""
     try:

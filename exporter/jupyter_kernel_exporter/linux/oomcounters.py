@@ -84,18 +84,20 @@ _FILES: Mapping[bool, tuple[tuple[str, tuple[tuple[bytes, Kind], ...]], ...]] = 
 """By whether it is version 2: the files of a cgroup, and the rows of each that count."""
 
 
-def read_counters(procfs: str, version: Version, paths: Iterable[str]) -> dict[Counter, int]:
+def read_counters(procfs: str, version: Version | None, paths: Iterable[str]) -> dict[Counter, int]:
     """The counters from each cgroup directory of ``paths`` up to the root, and the machine's.
+
+    ``version`` is ``None`` where no cgroup accounts for memory.
 
     What is not there is left out: rows that this linux does not have, cgroups without the memory
     controller (their processes count in the nearest one above that has it), cgroups that are gone.
     """
     counters: dict[Counter, int] = {}
-    files = _FILES[version.current == "memory.current"]
+    files = _FILES[version is not None and version.current == "memory.current"]
     seen: set[str] = set()
-    for leaf in paths:
+    for leaf in paths if version is not None else ():
         path = leaf
-        while len(path) >= len(version.root) and path not in seen:
+        while version and len(path) >= len(version.root) and path not in seen:
             seen.add(path)
             for name, rows in files:
                 found = parse_rows(_read(f"{path}/{name}"))

@@ -46,6 +46,16 @@ def check_namespace(root: str) -> None:
         )
 
 
+def check(root: str) -> bool:
+    """``True`` if pidfds work here. Raises :exc:`Unavailable` where they do not."""
+    check_namespace(root)
+    stat = read_stat(root, os.getpid())
+    fd = open_process(root, ProcessId(os.getpid(), stat.start_ticks)) if stat else None
+    if fd is not None:
+        os.close(fd)
+    return True
+
+
 def open_process(root: str, process: ProcessId) -> int | None:
     """Open a pidfd; ``None`` if the process is gone (zombies are not). The caller closes it.
 

@@ -207,6 +207,22 @@ def read_address_space_limit(root: str, pid: int) -> int | None:
     return parse_address_space_limit(raw) if raw else None
 
 
+def parse_cpu_limit(raw: bytes) -> int | None:
+    """Parse the hard ``Max cpu time`` of ``/proc/PID/limits``, seconds; ``None`` if unlimited."""
+    at = raw.index(b"Max cpu time")
+    hard = raw[at + 12 : raw.index(b"\n", at)].split()[1]
+    return None if hard == b"unlimited" else int(hard)
+
+
+def read_cpu_limit(root: str, pid: int) -> int | None:
+    """The hard RLIMIT_CPU of a process in seconds, where linux sends SIGKILL (setrlimit(2)).
+
+    ``None`` if unlimited or the process is gone.
+    """
+    raw = _read(f"{root}/{pid}/limits")
+    return parse_cpu_limit(raw) if raw else None
+
+
 def parse_smaps_rollup_pss(raw: bytes) -> int:
     """Parse ``Pss`` of ``/proc/PID/smaps_rollup``, bytes."""
     at = raw.index(b"\nPss:")

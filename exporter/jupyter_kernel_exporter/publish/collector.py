@@ -10,7 +10,12 @@ from typing import NamedTuple, cast
 from prometheus_client.registry import Collector as ClientCollector
 
 from jupyter_kernel_exporter.model import Kernel, Snapshot
-from jupyter_kernel_exporter.publish.encode import Family, label_pair, label_text
+from jupyter_kernel_exporter.publish.encode import (
+    Family,
+    exemplar_text,
+    label_pair,
+    label_text,
+)
 from jupyter_kernel_exporter.publish.metrics import METRICS
 from jupyter_kernel_exporter.publish.rows import (
     HostMetric,
@@ -47,22 +52,29 @@ class Collector:
     def collect(self, snapshot: Snapshot) -> Iterator[Family]:
         """All families in the order of the table; one without samples is an empty family."""
         labelled = [self._label(live.kernel) for live in snapshot.kernels]
-        self._known = {known.kernel.id: known for known in labelled}
+        alive = {live.kernel.id for live in snapshot.kernels}
+        dead = [
+            self._label(last.kernel) for last in snapshot.last_deaths if last.kernel.id not in alive
+        ]
+        self._known = {known.kernel.id: known for known in labelled + dead}
         both = [known.both for known in labelled]
         for metric in self._metrics:
             labels: list[str]
             values: list[Number]
+            exemplars: list[str] = []
             match metric:
                 case KernelMetric():
                     labels, values = _one_each(both, map(metric.read, snapshot.kernels))
                 case SplitMetric():
                     labels, values = _several_each(metric, labelled, snapshot)
                 case InfoMetric():
-                    labels = [known.info[metric.name] for known in labelled]
+                    labels = [known.info[metric.name] for known in labelled + dead]
                     values = [1] * len(labels)
                 case HostMetric():
                     labels, values = _of_the_host(metric, snapshot)
-            yield Family(metric.name, metric.kind, metric.help, labels, values)
+                    if metric.exemplars is not None:
+                        exemplars = [exemplar_text(*e) for e in metric.exemplars(snapshot)]
+            yield Family(metric.name, metric.kind, metric.help, labels, values, exemplars)
 
     def _label(self, kernel: Kernel) -> _Labelled:
         known = self._known.get(kernel.id)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 
 import jupyter_kernel_exporter
+from jupyter_kernel_exporter.deaths.record import RestartCause
 from jupyter_kernel_exporter.model import Snapshot, State
 from jupyter_kernel_exporter.publish.rows import (
     HostMetric,
@@ -34,6 +35,13 @@ class Direction(StrEnum):
 
     READ = "read"
     WRITE = "write"
+
+
+class CellError(StrEnum):
+    """Which exception it was; the values of the label ``error``."""
+
+    MEMORY_ERROR = "MemoryError"
+    OTHER = "other"
 
 
 _STATES = {true: [(state, int(state is true)) for state in State] for true in State}
@@ -191,6 +199,26 @@ METRICS: tuple[Metric, ...] = (
         lambda live: live.sample.busy_seconds,
     ),
     SplitMetric(
+        "jupyter_kernel_errors_total",
+        Kind.COUNTER,
+        "Exceptions that reached a cell's output while somebody listened to the kernel.",
+        "error",
+        lambda live: (
+            (CellError.MEMORY_ERROR, live.sample.memory_errors),
+            (CellError.OTHER, live.sample.other_errors),
+        ),
+    ),
+    SplitMetric(
+        "jupyter_kernel_restarts_total",
+        Kind.COUNTER,
+        "New processes of the kernel, by who started them: Jupyter's restarter or a person.",
+        "cause",
+        lambda live: (
+            (RestartCause.AUTOMATIC, live.restarts.automatic),
+            (RestartCause.REQUESTED, live.restarts.requested),
+        ),
+    ),
+    SplitMetric(
         "jupyter_kernel_gpu_memory_bytes",
         Kind.GAUGE,
         "Memory in bytes that the kernel and its descendants hold on a GPU, by the GPU's index.",
@@ -203,6 +231,50 @@ METRICS: tuple[Metric, ...] = (
         "Number of live kernels by owner and kernelspec.",
         ("username", "kernel_name"),
         _count_kernels,
+    ),
+    HostMetric(
+        "jupyter_kernel_last_death_timestamp_seconds",
+        Kind.GAUGE,
+        "End of the kernel's last process in seconds since the epoch; kept for 15 minutes.",
+        ("kernel_id", "username", "reason", "status"),
+        lambda snapshot: (
+            ((last.kernel.id, last.kernel.username, last.reason, last.status), last.ended_at)
+            for last in snapshot.last_deaths
+        ),
+    ),
+    HostMetric(
+        "jupyter_kernel_gave_up_timestamp_seconds",
+        Kind.GAUGE,
+        "End of the kernel's last process in seconds since the epoch, where Jupyter's restarter "
+        "has given up on it; kept for 15 minutes.",
+        ("kernel_id", "username"),
+        lambda snapshot: (
+            ((last.kernel.id, last.kernel.username), last.ended_at)
+            for last in snapshot.last_deaths
+            if last.gave_up
+        ),
+    ),
+    HostMetric(
+        "jupyter_kernel_deaths_total",
+        Kind.COUNTER,
+        "Kernel processes that ended, by reason; lasts over restarts of the exporter.",
+        ("username", "kernel_name", "reason"),
+        lambda snapshot: (
+            ((count.username, count.kernel_name, count.reason), count.total)
+            for count in snapshot.death_counts
+        ),
+        lambda snapshot: ((c.last_kernel_id, c.last_at) for c in snapshot.death_counts),
+    ),
+    HostMetric(
+        "jupyter_kernel_worker_oom_kills_total",
+        Kind.COUNTER,
+        "Descendants of living kernels that linux killed for memory; lasts over restarts of the "
+        "exporter.",
+        ("username", "kernel_name"),
+        lambda snapshot: (
+            ((count.username, count.kernel_name), count.total)
+            for count in snapshot.worker_oom_counts
+        ),
     ),
     HostMetric(
         "jupyter_kernel_exporter_build_info",

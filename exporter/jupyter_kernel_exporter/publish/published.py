@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from jupyter_kernel_exporter.model import Snapshot
+from jupyter_kernel_exporter.publish.history import History
 from jupyter_kernel_exporter.publish.recent import Recent
 
 
@@ -13,3 +14,5 @@ class Published:
     snapshot: Snapshot | None = None
     """Replaced whole at each tick; ``None`` until the first tick is over."""
     recent: Recent = field(default_factory=Recent)
+    history: History | None = None
+    """Deaths that last; ``None`` where nobody looks into ends."""

@@ -50,7 +50,7 @@ class SplitMetric(NamedTuple):
 
 
 class InfoMetric(NamedTuple):
-    """Facts about each live kernel as labels; the value is always 1."""
+    """Facts about each kernel, alive or dead of late, as labels; the value is always 1."""
 
     name: str
     kind: Kind
@@ -67,6 +67,9 @@ class HostMetric(NamedTuple):
     help: str
     labels: tuple[str, ...]
     read: Callable[[Snapshot], Iterable[tuple[tuple[str, ...], Number]]]
+    exemplars: Callable[[Snapshot], Iterable[tuple[str, float]]] | None = None
+    """For each series the id of the kernel that it counted last, and when (seconds since the
+    epoch); an empty id for none."""
 
 
 Metric: TypeAlias = KernelMetric | SplitMetric | InfoMetric | HostMetric

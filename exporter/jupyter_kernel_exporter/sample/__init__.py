@@ -6,14 +6,14 @@ not run for a clock tick, and what was read before still holds. Only when the pu
 the latest every :data:`RENEWAL_TICKS` looks, are the other files read.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from jupyter_kernel_exporter.linux.cgroup import CgroupMemory
 from jupyter_kernel_exporter.linux.host import HostMemory
 from jupyter_kernel_exporter.linux.kept import Descriptors
 from jupyter_kernel_exporter.linux.proc import CLOCK_TICKS, Stat, read_address_space_limit
-from jupyter_kernel_exporter.model import Kernel, MemoryLimit, ProcessId, Sample, Scope
+from jupyter_kernel_exporter.model import Kernel, MemoryLimit, ProcessId, Said, Sample, Scope
 from jupyter_kernel_exporter.sample.activity import Activity
 from jupyter_kernel_exporter.sample.cpu import FamilyCpu
 from jupyter_kernel_exporter.sample.files import Details, Pulse
@@ -21,6 +21,8 @@ from jupyter_kernel_exporter.sources import Unavailable
 
 RENEWAL_TICKS = 10
 """Looks after which everything is read again, moved or not."""
+PASSES_MAX = 5
+"""How often a family is read again at most because somebody ended meanwhile."""
 
 Report = Callable[[str, str], None]
 """Tells that a source gave less than it should: its name, and one sentence."""
@@ -48,6 +50,8 @@ class _Watched:
     """What is kept of one kernel from look to look."""
 
     def __init__(self, kernel: Kernel, procfs: str, descriptors: Descriptors, io: bool) -> None:
+        self.kernel_id = kernel.id
+        self.process = kernel.process
         self.members = {kernel.process: Pulse(procfs, kernel.process, descriptors)}
         self.details = Details(procfs, kernel.process.pid, descriptors, io)
         self.cpu = FamilyCpu()
@@ -55,6 +59,10 @@ class _Watched:
         self.pulse = b""
         self.address_space: int | None = None
         self.cgroup: str | None = None
+
+    def has_ended(self) -> bool:
+        own = self.members[self.process]
+        return own.look() is None or own.ended
 
     def close(self) -> None:
         self.details.close()
@@ -79,29 +87,43 @@ class Sampler:
         self._report = report
         self._io = io
         self._watched: dict[ProcessId, _Watched] = {}
+        self._process_of: dict[str, ProcessId] = {}
+        """By the id of the kernel."""
 
     def forget_all_but(self, alive: set[ProcessId]) -> None:
         """Close the files of kernels that are not among ``alive``."""
         for gone in self._watched.keys() - alive:
-            self._watched.pop(gone).close()
+            watched = self._watched.pop(gone)
+            watched.close()
+            if self._process_of.get(watched.kernel_id) == gone:
+                del self._process_of[watched.kernel_id]
+
+    def cgroup_of(self, process: ProcessId) -> str | None:
+        """Directory of the cgroup that a kernel's memory was charged to at the last look."""
+        watched = self._watched.get(process)
+        return None if watched is None else watched.cgroup
 
     def sample(
-        self, kernel: Kernel, descendants: Mapping[ProcessId, ProcessId], around: Around
+        self,
+        kernel: Kernel,
+        descendants: Mapping[ProcessId, ProcessId],
+        around: Around,
+        said: Said | None = None,
     ) -> Sample | None:
         """Look at one kernel and its ``descendants`` (each with its parent at birth).
 
-        ``None`` once the kernel's process has ended, be it waited for or not.
+        ``said`` is what it says of itself, if anybody listens. ``None`` once the kernel's process
+        has ended, be it waited for or not.
         """
         watched = self._watched.get(kernel.process)
         if watched is None:
-            watched = _Watched(kernel, self._procfs, self._descriptors, self._io)
-            self._watched[kernel.process] = watched
+            watched = self._watch(kernel, descendants)
         own = watched.members[kernel.process]
-        stat = own.look()
-        if stat is None:
+        family = self._look_at_family(watched, descendants)
+        if not family or own.ended:
             return None
-        alive = {kernel.process: stat}
-        children_rss = self._look_at_children(watched, descendants, alive)
+        stat = family[kernel.process]
+        children = [m for m in watched.members.values() if m is not own and not m.ended]
         renew = (around.tick + kernel.process.pid) % RENEWAL_TICKS == 0
         if renew or own.raw != watched.pulse:
             first = not watched.pulse
@@ -110,15 +132,15 @@ class Sampler:
                 self._report(source, problem)
             if renew or first:
                 self._look_at_settings(watched, kernel.process.pid)
-        user, system = watched.cpu.update(alive, descendants)
-        watched.activity.update(kernel.ready, (user + system) / CLOCK_TICKS, around)
+        user, system = watched.cpu.update(family, descendants)
+        watched.activity.update(kernel.ready, (user + system) / CLOCK_TICKS, around, said)
         details = watched.details
         return Sample(
             rss_bytes=own.rss_bytes,
             peak_rss_bytes=details.peak_rss_bytes,
             swap_bytes=details.swap_bytes,
-            children=len(alive) - 1,
-            children_rss_bytes=children_rss,
+            children=len(children),
+            children_rss_bytes=sum(child.rss_bytes for child in children),
             cpu_user_seconds=user / CLOCK_TICKS,
             cpu_system_seconds=system / CLOCK_TICKS,
             major_page_faults=stat.major_faults,
@@ -130,34 +152,55 @@ class Sampler:
             io_wait_seconds=stat.block_io_ticks / CLOCK_TICKS if around.delay_accounting else None,
             pss_bytes=around.pss.get(kernel.process),
             limits=self._limits(watched, stat, around),
-            gpu_memory_bytes=_add_up_gpus(alive, around.gpu) if around.gpu else {},
+            gpu_memory_bytes=_add_up_gpus(family, around.gpu) if around.gpu else {},
             state=watched.activity.state,
             last_activity_at=watched.activity.last_at,
             busy_seconds=watched.activity.busy_seconds,
+            memory_errors=said.memory_errors if said is not None else None,
+            other_errors=said.other_errors if said is not None else None,
         )
 
-    def _look_at_children(
-        self,
-        watched: _Watched,
-        descendants: Mapping[ProcessId, ProcessId],
-        alive: dict[ProcessId, Stat],
-    ) -> int:
-        """Read the pulse of every descendant into ``alive``; bytes of RSS of them together."""
-        if not descendants and len(watched.members) == 1:
-            return 0
-        rss = 0
-        for process in descendants:
-            member = watched.members.get(process)
-            if member is None:
-                member = Pulse(self._procfs, process, self._descriptors)
-                watched.members[process] = member
-            stat = member.look()
-            if stat is not None:
-                alive[process] = stat
-                rss += member.rss_bytes
-        for ended in watched.members.keys() - alive.keys():
-            watched.members.pop(ended).close()
-        return rss
+    def _watch(self, kernel: Kernel, descendants: Collection[ProcessId]) -> _Watched:
+        """Begin with a kernel. If its wrapper stood in for it, its counters go on from there."""
+        watched = _Watched(kernel, self._procfs, self._descriptors, self._io)
+        wrapper = self._watched.get(self._process_of.get(kernel.id, kernel.process))
+        if wrapper is not None and not wrapper.has_ended():  # else it was restarted
+            watched.cpu, watched.activity = wrapper.cpu, wrapper.activity
+            watched.cpu.narrow_to({kernel.process, *descendants})
+        self._watched[kernel.process] = watched
+        self._process_of[kernel.id] = kernel.process
+        return watched
+
+    def _look_at_family(
+        self, watched: _Watched, descendants: Mapping[ProcessId, ProcessId]
+    ) -> dict[ProcessId, Stat]:
+        """Read the pulse of the kernel and of every descendant; empty if the kernel is gone.
+
+        When a process is waited for, linux first adds its time to its parent's and then takes it
+        away. A parent is read before its children; so if one of these is missing, its time may be
+        in neither number, and all are read again.
+        """
+        for _ in range(PASSES_MAX):
+            stat = watched.members[watched.process].look()
+            if stat is None:
+                return {}
+            family = {watched.process: stat}
+            for process in descendants:
+                member = watched.members.get(process)
+                if member is None:
+                    member = Pulse(self._procfs, process, self._descriptors)
+                stat = member.look()
+                if stat is None:
+                    member.close()
+                else:
+                    watched.members[process] = member
+                    family[process] = stat
+            missing = watched.members.keys() - family.keys()
+            if not missing:
+                break
+            for process in missing:
+                watched.members.pop(process).close()
+        return family
 
     def _look_at_settings(self, watched: _Watched, pid: int) -> None:
         """Read what seldom changes: the process' own limit, and which cgroup it is in."""

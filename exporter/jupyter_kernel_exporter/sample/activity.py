@@ -1,8 +1,8 @@
-"""Whether a kernel works, judged from its CPU time."""
+"""Whether a kernel works: by its own words where somebody listens, else by its CPU time."""
 
 from typing import Protocol
 
-from jupyter_kernel_exporter.model import State
+from jupyter_kernel_exporter.model import Said, State
 
 BUSY_SHARE = 0.1
 """Share of one CPU from which a kernel counts as busy; an idle ipykernel takes 0.002 to 0.01."""
@@ -35,9 +35,21 @@ class Activity:
         """Seconds since the epoch; the start, until something happened."""
         self.busy_seconds = 0.0
         self._mark: tuple[float, float] | None = None
+        self._said_busy: float | None = None
+        """Busy seconds by its own words, at the last look."""
 
-    def update(self, ready: bool | None, cpu_seconds: float, when: Moment) -> None:
-        """Judge from the CPU time that the kernel and its descendants used up to ``when``."""
+    def update(
+        self, ready: bool | None, cpu_seconds: float, when: Moment, said: Said | None = None
+    ) -> None:
+        """Judge from what it says, or from the CPU time of it and its descendants up to ``when``.
+
+        Busy time goes on where the other source left it: it never goes down.
+        """
+        if said is not None and said.busy_seconds is not None and said.state is not State.UNKNOWN:
+            self._listen(said, said.busy_seconds)
+            self._mark = (when.monotonic, cpu_seconds)
+            return
+        self._said_busy = None
         if self._mark is None:
             self._mark = (when.monotonic, cpu_seconds)
         since, cpu_before = self._mark
@@ -51,3 +63,11 @@ class Activity:
             self.state = State.BUSY if busy else State.IDLE
         if ready is False:
             self.state = State.STARTING
+
+    def _listen(self, said: Said, busy_seconds: float) -> None:
+        self.state = said.state
+        if self._said_busy is not None:
+            self.busy_seconds += max(0.0, busy_seconds - self._said_busy)
+        self._said_busy = busy_seconds
+        if said.last_activity_at is not None:
+            self.last_at = max(self.last_at, said.last_activity_at)

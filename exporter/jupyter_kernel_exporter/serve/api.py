@@ -161,7 +161,7 @@ def kernels_model(snapshot: Snapshot, cpu_cores: Mapping[str, float]) -> Kernels
 
 def kernel_model(live: LiveKernel, cpu_cores: float | None) -> KernelModel:
     """One live kernel."""
-    kernel, sample = live
+    kernel, sample = live.kernel, live.sample
     return KernelModel(
         kernel_id=writable(kernel.id),
         username=writable(kernel.username),

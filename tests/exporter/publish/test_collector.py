@@ -18,6 +18,7 @@ from prometheus_client.metrics_core import Metric as ClientMetric
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector as ClientCollector
+from prometheus_client.samples import Exemplar
 
 import jupyter_kernel_exporter
 from jupyter_kernel_exporter.model import Kernel, MemoryLimit, Scope, Snapshot, State
@@ -49,6 +50,14 @@ def readings(metric: Metric, of: Snapshot) -> Iterator[tuple[dict[str, str], Num
         for values, known in metric.read(of):
             yield dict(zip(metric.labels, values, strict=True)), known
         return
+    if isinstance(metric, InfoMetric):
+        alive = [one.kernel for one in of.kernels]
+        dead = [last.kernel for last in of.last_deaths]
+        ids = {kernel.id for kernel in alive}
+        for kernel in alive + [kernel for kernel in dead if kernel.id not in ids]:
+            facts = dict(zip(metric.labels, metric.read(kernel), strict=True))
+            yield {"kernel_id": kernel.id, "username": kernel.username} | facts, 1
+        return
     for one in of.kernels:
         both = {"kernel_id": one.kernel.id, "username": one.kernel.username}
         match metric:
@@ -57,8 +66,16 @@ def readings(metric: Metric, of: Snapshot) -> Iterator[tuple[dict[str, str], Num
             case SplitMetric():
                 for value, number in metric.read(one):
                     yield both | {metric.label: str(value)}, number
-            case InfoMetric():
-                yield both | dict(zip(metric.labels, metric.read(one.kernel), strict=True)), 1
+
+
+def exemplars(metric: Metric, of: Snapshot) -> Iterator[Exemplar | None]:
+    """What the table says of the kernel that each series counted last."""
+    if isinstance(metric, HostMetric) and metric.exemplars is not None:
+        for kernel_id, at in metric.exemplars(of):
+            fits = 0 < len(kernel_id) + len("kernel_id") <= 128 and kernel_id
+            yield Exemplar({"kernel_id": kernel_id}, 1, at) if fits else None
+    else:
+        yield from (None for _ in readings(metric, of))
 
 
 class Plain(ClientCollector):
@@ -71,10 +88,13 @@ class Plain(ClientCollector):
         for metric in METRICS:
             make = CounterMetricFamily if metric.kind is Kind.COUNTER else GaugeMetricFamily
             family: Any = make(metric.name, metric.help)
-            for labels, value in readings(metric, self._snapshot):
+            rows = zip(
+                readings(metric, self._snapshot), exemplars(metric, self._snapshot), strict=True
+            )
+            for (labels, value), exemplar in rows:
                 if value is not None:
                     written = {name: writable(text) for name, text in labels.items()}
-                    family.add_sample(metric.name, written, value)
+                    family.add_sample(metric.name, written, value, None, exemplar)
             yield family
 
 

@@ -1,0 +1,151 @@
+"""The sources of ends, held together: what the daemon asks about deaths, it asks here."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from jupyter_kernel_exporter.deaths.case import Clocks
+from jupyter_kernel_exporter.deaths.heard import Heard
+from jupyter_kernel_exporter.deaths.hearing import Hearing
+from jupyter_kernel_exporter.deaths.inquest import Describe, Inquest
+from jupyter_kernel_exporter.deaths.iopub import Iopub
+from jupyter_kernel_exporter.deaths.oomwatch import OomWatch
+from jupyter_kernel_exporter.deaths.record import Death
+from jupyter_kernel_exporter.deaths.watch import Watch
+from jupyter_kernel_exporter.linux import pidfd
+from jupyter_kernel_exporter.linux.cgroup import find_version
+from jupyter_kernel_exporter.linux.kmsg import Kmsg
+from jupyter_kernel_exporter.linux.oomcounters import read_counters
+from jupyter_kernel_exporter.linux.oomlog import OomKill
+from jupyter_kernel_exporter.linux.procevents import ProcEvents
+from jupyter_kernel_exporter.linux.proctable import Process
+from jupyter_kernel_exporter.model import Kernel, LiveKernel, ProcessId, Restarts, Said
+from jupyter_kernel_exporter.settings import Settings
+from jupyter_kernel_exporter.sources import Sources
+
+T = TypeVar("T")
+
+QUICK_SECONDS = 0.02
+"""Between two looks at an open case; a file is deleted and a zombie reaped within 0.1 s."""
+SECONDS_PER_CASE = 0.0005
+"""With many cases looks are rarer, so that a storm of ends takes a tenth of a CPU, not all."""
+
+SOURCES = ("kmsg", "process_events", "pidfd", "iopub", "cgroup", "environ", "runtime_dir")
+"""Those whose want may make a verdict weaker."""
+
+
+def read_clocks() -> Clocks:
+    """Now, on the three clocks."""
+    return Clocks(time.time(), time.monotonic(), time.clock_gettime(time.CLOCK_BOOTTIME))
+
+
+@dataclass(slots=True)
+class Ends:
+    """Everything that notices and explains ends. Belongs to the sampling thread."""
+
+    watch: Watch
+    inquest: Inquest
+    oom: OomWatch
+    hearing: Hearing | None
+    sources: Sources
+    cgroup_of: Callable[[ProcessId], str | None]
+    oom_kills: list[OomKill] = field(default_factory=list)
+    """Of processes that are no kernel, since the last look."""
+
+    def close(self) -> None:
+        """End the threads, and close what is open."""
+        self.watch.stop()
+        if self.hearing is not None:
+            self.hearing.iopub.stop()
+
+    def meet(self, kernels: Sequence[Kernel], table: Mapping[int, Process]) -> None:
+        """A scan found these kernels alive."""
+        self.inquest.meet(kernels, table, time.monotonic())
+
+    def listen(self) -> None:
+        """Once per tick: keep the lines to iopub, and tell what is not heard."""
+        if self.hearing is not None:
+            self.hearing.attend(self.inquest.dossiers, time.monotonic())
+            if problem := self.hearing.problem():
+                self.sources.report("iopub", problem)
+        if self.watch.problem:
+            self.sources.report("process_events", self.watch.problem)
+
+    def said(self, kernel: Kernel) -> Said | None:
+        """What a living kernel says of itself; ``None`` while it is not listened to."""
+        return self.hearing.said(kernel) if self.hearing is not None else None
+
+    def sampled(self, live: Sequence[LiveKernel]) -> None:
+        """Remember the newest look at each kernel, and how the OOM counters stand."""
+        samples = {kernel.kernel.process: kernel.sample for kernel in live}
+        paths = set()
+        for dossier in self.inquest.dossiers:
+            process = dossier.kernel.process
+            if process in samples:
+                dossier.sample = samples[process]
+                dossier.cgroup = self.cgroup_of(process) or dossier.cgroup
+            if dossier.cgroup is not None:
+                paths.add(dossier.cgroup)
+        self.oom.look(paths, time.monotonic())
+
+    def look(self, table: Mapping[int, Process], missing: frozenset[str]) -> list[Death]:
+        """Take in what was noted since, and see which ends are explained now."""
+        noted = self.watch.take()
+        self.oom.note(noted.oom_kills)
+        self.oom_kills = noted.oom_kills
+        self.inquest.hear(noted, table)
+        return self.inquest.look(read_clocks(), missing)
+
+    def given_up(self) -> list[str]:
+        """Ids of kernels that Jupyter's restarter turns out to have given up on, each once."""
+        return list(self.inquest.given_up(read_clocks()))
+
+    def has_ended(self, process: ProcessId) -> bool:
+        """Whether a process, zombie or not, is known to be over."""
+        return self.inquest.has_ended(process)
+
+    def restarts(self, kernel: Kernel) -> Restarts:
+        """The restarts of a kernel so far."""
+        return self.inquest.restarts(kernel.id)
+
+    def patience_seconds(self) -> float | None:
+        """How long until the open cases should be looked at again; ``None`` if there are none."""
+        cases = self.inquest.open_cases
+        return max(QUICK_SECONDS, cases * SECONDS_PER_CASE) if cases else None
+
+
+def open_ends(
+    settings: Settings,
+    sources: Sources,
+    wake: Callable[[], None],
+    cgroup_of: Callable[[ProcessId], str | None],
+    describe: Describe,
+) -> Ends:
+    """Open every source of ends that is enabled and works here, and begin to watch."""
+    procfs, rootfs = settings["path.procfs"], settings["path.rootfs"]
+
+    def ask(name: str, action: Callable[[], T]) -> T | None:
+        return sources.run(name, action) if sources.enabled(name) else None
+
+    kmsg = ask("kmsg", Kmsg)
+    events = ask("process_events", ProcEvents)
+    pidfds = ask("pidfd", lambda: pidfd.check(procfs))
+    watch = Watch(procfs, wake, events, kmsg, pidfds=bool(pidfds))
+    version = ask("cgroup", lambda: find_version(settings["path.cgroupfs"]))
+    oom = OomWatch(
+        lambda paths: read_counters(procfs, version, paths), log_is_heard=kmsg is not None
+    )
+    hearing = None
+    if sources.enabled("iopub"):
+        hearing = Hearing(Iopub(), procfs, rootfs)
+        hearing.iopub.start()
+
+    def hear(kernel_id: str) -> Heard | None:
+        return hearing.facts(kernel_id) if hearing is not None else None
+
+    inquest = Inquest(
+        procfs, rootfs, watch, oom, hear, describe, interval_seconds=settings["sample.interval"]
+    )
+    watch.start()
+    return Ends(watch, inquest, oom, hearing, sources, cgroup_of)
