@@ -4,11 +4,15 @@ Fields are named as the metrics, without their prefix; moments are seconds since
 ``null`` means not known, never 0.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
+from jupyter_kernel_exporter.deaths.reasons import MEANINGS
+from jupyter_kernel_exporter.deaths.record import Reason
 from jupyter_kernel_exporter.model import LiveKernel, Scope, Snapshot, State
+from jupyter_kernel_exporter.publish.deathrow import DeathRow
 from jupyter_kernel_exporter.publish.encode import writable
 from jupyter_kernel_exporter.publish.recent import Point
 
@@ -39,6 +43,20 @@ class IoModel(_Model):
 
     read: int | None
     write: int | None
+
+
+class RestartsModel(_Model):
+    """New processes of a kernel since it is known here, by who started them."""
+
+    automatic: int
+    requested: int
+
+
+class ErrorsModel(_Model):
+    """Exceptions that reached a cell's output; ``null`` while nobody listens to the kernel."""
+
+    memory_error: int | None
+    other: int | None
 
 
 class KernelModel(_Model):
@@ -73,6 +91,8 @@ class KernelModel(_Model):
     open_fds: int | None
     last_activity_timestamp_seconds: float | None
     busy_seconds_total: float | None
+    restarts_total: RestartsModel
+    errors_total: ErrorsModel
     gpu_memory_bytes: dict[str, int]
     """By the index of the GPU."""
 
@@ -126,6 +146,67 @@ class KernelDetailModel(_Model):
     kernel: KernelModel | None
     """``null`` when the kernel is gone; its history is kept for a quarter of an hour."""
     history: HistoryModel
+
+
+class DeathsQuery(_Model):
+    """Which ends are asked for."""
+
+    limit: int = Field(100, ge=1, le=10_000)
+    since: float = Field(0.0, allow_inf_nan=False)
+    """Seconds since the epoch."""
+    kernel_id: str | None = None
+    username: str | None = None
+    kernel_name: str | None = None
+    reason: Reason | None = None
+
+    @property
+    def filters(self) -> dict[str, str]:
+        """Fields of a death, and what they must be."""
+        wanted = self.model_dump(exclude={"limit", "since"}, exclude_none=True)
+        return {name: str(value) for name, value in wanted.items()}
+
+
+class DeathModel(_Model):
+    """The end of a kernel's process, explained."""
+
+    kernel_id: str
+    username: str
+    kernel_name: str
+    notebook: str
+    server: str
+    container: str
+    pid: int
+    start_time_seconds: float | None
+    end_time_seconds: float
+    reason: Reason
+    certain: bool
+    """No source that was missing could have made it another reason, as far as is known."""
+    because: str
+    """One sentence."""
+    rule: str
+    """The rule of docs/reasons.md that held."""
+    status: str | None
+    """``exit 3``, ``SIGSEGV``, …; ``null`` if nobody could tell."""
+    memory_bytes: int | None
+    """Resident memory of the kernel and its descendants at the last look."""
+    limit_bytes: int | None
+    """The limit that was nearest then."""
+    evidence: dict[str, Any]
+    """The facts that were there; times are seconds after the end."""
+    missing: list[str]
+    """Sources that could not be asked."""
+    meaning: str
+    """What this reason means."""
+    advice: str
+    """What helps."""
+
+
+class DeathsModel(_Model):
+    """Ends of kernels, newest first."""
+
+    problem: str
+    """Why what is shown may not last, in one sentence; empty if it does."""
+    deaths: list[DeathModel]
 
 
 class HealthModel(_Model):
@@ -196,7 +277,43 @@ def kernel_model(live: LiveKernel, cpu_cores: float | None) -> KernelModel:
         open_fds=sample.open_fds,
         last_activity_timestamp_seconds=sample.last_activity_at,
         busy_seconds_total=sample.busy_seconds,
+        restarts_total=RestartsModel(
+            automatic=live.restarts.automatic, requested=live.restarts.requested
+        ),
+        errors_total=ErrorsModel(memory_error=sample.memory_errors, other=sample.other_errors),
         gpu_memory_bytes=dict(sample.gpu_memory_bytes),
+    )
+
+
+def deaths_model(rows: Iterable[DeathRow], problem: str = "") -> DeathsModel:
+    """Deaths as they were written down, with what each reason means."""
+    return DeathsModel(problem=writable(problem), deaths=[death_model(row) for row in rows])
+
+
+def death_model(row: DeathRow) -> DeathModel:
+    """One death. A reason that a later version wrote down is shown as unknown."""
+    reason = Reason(row.reason) if row.reason in set(Reason) else Reason.UNKNOWN
+    return DeathModel(
+        kernel_id=row.kernel_id,
+        username=row.username,
+        kernel_name=row.kernel_name,
+        notebook=row.notebook,
+        server=row.server,
+        container=row.container,
+        pid=row.process.pid,
+        start_time_seconds=row.started_at,
+        end_time_seconds=row.ended_at,
+        reason=reason,
+        certain=row.certain,
+        because=row.because,
+        rule=row.rule,
+        status=row.status,
+        memory_bytes=row.last_rss_bytes,
+        limit_bytes=row.last_limit_bytes,
+        evidence=dict(row.evidence),
+        missing=list(row.missing),
+        meaning=MEANINGS[reason].meaning,
+        advice=MEANINGS[reason].advice,
     )
 
 

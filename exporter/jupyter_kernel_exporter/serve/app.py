@@ -8,9 +8,9 @@ import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.staticfiles import StaticFiles
 
@@ -19,10 +19,13 @@ from jupyter_kernel_exporter.model import Snapshot
 from jupyter_kernel_exporter.publish.encode import choose_format
 from jupyter_kernel_exporter.publish.published import Published
 from jupyter_kernel_exporter.serve.api import (
+    DeathsModel,
+    DeathsQuery,
     ErrorModel,
     HealthModel,
     KernelDetailModel,
     KernelsModel,
+    deaths_model,
     history_model,
     kernel_model,
     kernels_model,
@@ -74,6 +77,7 @@ def create_app(
         response_model=KernelDetailModel,
         responses=_NOT_FOUND | _UNAVAILABLE,
     )
+    app.add_api_route("/api/v1/deaths", site.deaths, response_model=DeathsModel)
     app.add_api_route("/-/healthy", site.healthy)
     app.add_api_route("/-/ready", site.ready, responses=_UNAVAILABLE)
     app.mount("/static", StaticFiles(directory=STATIC))
@@ -134,6 +138,16 @@ class _Site:
             kernel=kernel_model(live, recent.cpu_cores.get(kernel_id)) if live else None,
             history=history_model(points or []),
         )
+        return Response(model.model_dump_json(), media_type="application/json")
+
+    def deaths(self, asked: Annotated[DeathsQuery, Query()]) -> Response:
+        """The last ends of kernels, newest first."""
+        history = self._published.history
+        if history is None:
+            model = deaths_model(())
+        else:
+            rows = history.deaths(asked.limit, since=asked.since, **asked.filters)
+            model = deaths_model(rows, history.problem())
         return Response(model.model_dump_json(), media_type="application/json")
 
     async def healthy(self) -> HealthModel:

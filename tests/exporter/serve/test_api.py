@@ -54,6 +54,8 @@ def test_everything_that_is_known() -> None:
         "open_fds": 63,
         "last_activity_timestamp_seconds": 1_763_712_344.125,
         "busy_seconds_total": 88.5,
+        "restarts_total": {"automatic": 3, "requested": 1},
+        "errors_total": {"memory_error": 2, "other": 0},
         "gpu_memory_bytes": {"0": 512 * MIB, "1": 0},
     }
 

@@ -228,6 +228,7 @@ def test_openapi_describes_the_api(full: Site) -> None:
         "/metrics",
         "/api/v1/kernels",
         "/api/v1/kernels/{kernel_id}",
+        "/api/v1/deaths",
         "/-/healthy",
         "/-/ready",
     }
