@@ -10,15 +10,11 @@ import asyncio
 import contextlib
 import gc
 import logging
-import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-
-import uvicorn
 
 from jupyter_kernel_exporter.deaths.ends import Ends, open_ends
 from jupyter_kernel_exporter.deaths.newborn import Newborn
@@ -35,7 +31,7 @@ from jupyter_kernel_exporter.linux.host import (
     read_host_memory,
 )
 from jupyter_kernel_exporter.linux.kept import Descriptors, raise_descriptor_limit
-from jupyter_kernel_exporter.linux.proc import read_pss, read_stat
+from jupyter_kernel_exporter.linux.proc import read_stat
 from jupyter_kernel_exporter.linux.proctable import Changes, Process, ProcessTable
 from jupyter_kernel_exporter.model import (
     Kernel,
@@ -50,14 +46,14 @@ from jupyter_kernel_exporter.publish.history import History
 from jupyter_kernel_exporter.publish.obituaries import Obituaries
 from jupyter_kernel_exporter.publish.published import Published
 from jupyter_kernel_exporter.sample import Around, Sampler
+from jupyter_kernel_exporter.sample.pss import PSS_INTERVAL_SECONDS, read_every_pss
 from jupyter_kernel_exporter.serve.app import create_app
-from jupyter_kernel_exporter.settings import Address, Settings, state_directory
-from jupyter_kernel_exporter.sources import Sources, Unavailable
+from jupyter_kernel_exporter.serve.server import Server, listen
+from jupyter_kernel_exporter.settings import Settings, state_directory
+from jupyter_kernel_exporter.sources import Sources
 
 log = logging.getLogger(__name__)
 
-PSS_INTERVAL_SECONDS = 60.0
-"""linux walks every page table for PSS: tens of milliseconds for a large kernel."""
 DELAY_ACCOUNTING_SENTENCE = "linux does not account for delays: set sysctl kernel.task_delayacct=1"
 
 
@@ -333,26 +329,6 @@ class Daemon:
         return self._sampler.sample(kernel, self._families.members(kernel.process), around, said)
 
 
-def read_every_pss(root: str, kernels: Sequence[Kernel]) -> dict[ProcessId, int]:
-    """PSS of each kernel's own process, bytes.
-
-    Raises :exc:`Unavailable` if none of them may be read.
-    """
-    held: dict[ProcessId, int] = {}
-    denied = 0
-    for kernel in kernels:
-        try:
-            pss = read_pss(root, kernel.process.pid)
-        except PermissionError:
-            denied += 1
-            continue
-        if pss is not None:
-            held[kernel.process] = pss
-    if denied and not held:
-        raise Unavailable("PSS of other users' kernels may not be read: needs CAP_SYS_PTRACE")
-    return held
-
-
 def sample_for_ever(daemon: Daemon, published: Published, stop: threading.Event) -> None:
     """Tick at a steady pace until ``stop``; a tick that is missed is not made up for."""
     interval = daemon.settings["sample.interval"]
@@ -396,19 +372,7 @@ def serve(settings: Settings) -> int:
         # What was loaded until now stays: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
-        server = uvicorn.Server(
-            uvicorn.Config(
-                create_app(published, settings),
-                loop="asyncio",
-                http="h11",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=2,
-            )
-        )
+        server = Server(create_app(published, settings))
         stop = threading.Event()
         failed = threading.Event()
 
@@ -418,7 +382,7 @@ def serve(settings: Settings) -> int:
             finally:
                 if not stop.is_set():  # a fault of ours: better to end than to serve old numbers
                     failed.set()
-                    server.should_exit = True
+                    server.stop()
 
         # uvicorn raises the signal that stopped it once more when it is done.
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -434,12 +398,3 @@ def serve(settings: Settings) -> int:
             daemon.wake.set()
             sampler.join()
         return 1 if failed.is_set() else 0
-
-
-def listen(address: Address) -> socket.socket:
-    """A listening socket. Raises :exc:`OSError` with the address in its text."""
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    try:
-        return socket.create_server(address, family=family, backlog=128)
-    except OSError as error:
-        raise OSError(f"cannot listen on {address}: {os.strerror(error.errno or 0)}") from error
