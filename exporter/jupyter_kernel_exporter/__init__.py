@@ -14,7 +14,9 @@ A kernel's data walks one way, and the rooms read in that order:
 * ``privacy``    how much of a person's work may be seen
 * ``publish``    4. Snapshot -> metric families and their text; history, in memory and on disk
 * ``serve``      5. HTTP: metrics, API, page
+* ``terminal``   the commands ``kernels`` and ``deaths``
 * ``linux``      the operating system, read and parsed; knows nothing of Jupyter
+* ``doctor``     which of all that works here, and what it takes
 * ``demo``       a real Jupyter server with real kernels that behave well and badly
 """
 

@@ -8,6 +8,7 @@ import os
 import platform
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
@@ -50,8 +51,10 @@ def demo(settings: Settings, options: Options) -> int:
     # The kernels must be ended on a signal before the daemon listens for it as well.
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with demo_kernels():
-            return serve(settings, options)
+        with demo_kernels(), tempfile.TemporaryDirectory(prefix=PROGRAM) as folder:
+            # Made-up deaths do not belong among those of a daemon that may run beside it.
+            history = {"state-dir": settings["state-dir"] or folder}
+            return serve(Settings({**settings.values, **history}), options)
     except DemoError as error:
         return _say(str(error))
     except KeyboardInterrupt:
@@ -63,6 +66,41 @@ def doctor(settings: Settings, options: Options) -> int:
     from jupyter_kernel_exporter.doctor import doctor  # noqa: PLC0415  # as above
 
     return doctor(settings, options)
+
+
+def kernels(settings: Settings, options: Options) -> int:
+    """Print the kernels that are alive now."""
+    from jupyter_kernel_exporter.terminal.kernels import kernels  # noqa: PLC0415  # as above
+
+    return kernels(settings, options)
+
+
+def deaths(settings: Settings, options: Options) -> int:
+    """Print the last deaths with their reasons."""
+    from jupyter_kernel_exporter.terminal.deaths import deaths  # noqa: PLC0415  # as above
+
+    return deaths(settings, options)
+
+
+def add_watch_flags(parser: argparse.ArgumentParser) -> None:
+    """For the command ``kernels``."""
+    add_json_flag(parser)
+    parser.add_argument("--watch", action="store_true", help="print them again and again")
+
+
+def add_deaths_flags(parser: argparse.ArgumentParser) -> None:
+    """For the command ``deaths``."""
+    add_json_flag(parser)
+    parser.add_argument(
+        "--limit", type=_count, default=20, metavar="N", help="print the last N (default: 20)"
+    )
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 10_000:
+        raise ValueError("expected 1 to 10000")
+    return number
 
 
 def add_json_flag(parser: argparse.ArgumentParser) -> None:
@@ -99,6 +137,8 @@ class Asked(NamedTuple):
 COMMANDS: tuple[Command, ...] = (
     Command("serve", serve, "watch this host's kernels, and serve page, API and metrics (default)"),
     Command("demo", demo, "the same, beside a Jupyter server with kernels to look at"),
+    Command("kernels", kernels, "print the kernels that are alive now", add_watch_flags),
+    Command("deaths", deaths, "print the last deaths with their reasons", add_deaths_flags),
     Command("doctor", doctor, "say which sources work here, and what it takes", add_json_flag),
 )
 

@@ -20,7 +20,9 @@ FLOW = (
     {"deaths"},
     {"publish"},
     {"serve"},
-    {"daemon", "doctor"},
+    {"daemon"},
+    {"terminal"},
+    {"doctor"},
 )
 """A room may import from its own row and from the rows above."""
 ASIDE = {"__init__", "__main__", "cli", "log", "demo", "demo_notebooks", "demo_server"}

@@ -12,14 +12,15 @@ from jupyter_kernel_exporter.settings import SETTINGS, Address
 
 def test_serve_is_what_happens_without_a_command() -> None:
     """The daemon is the main thing."""
-    command, _ = read_settings([], {})
-    assert command.name == "serve"
+    asked = read_settings([], {})
+    assert asked.command.name == "serve"
 
 
 def test_flags_become_settings() -> None:
     """Also those that may be repeated, and those that switch something off."""
     argv = ["serve", "--web.listen-address", "127.0.0.1:1", "--web.listen-address=[::1]:2"]
-    _, settings = read_settings([*argv, "--no-source.io", "--source.pss"], {"JKE_SOURCE_IO": "on"})
+    asked = read_settings([*argv, "--no-source.io", "--source.pss"], {"JKE_SOURCE_IO": "on"})
+    settings = asked.settings
     assert settings["web.listen-address"] == (Address("127.0.0.1", 1), Address("::1", 2))
     assert "io" not in settings.sources
     assert "pss" in settings.sources
@@ -32,7 +33,8 @@ def test_flags_become_settings() -> None:
         (["--sample.intervall", "1"], "unrecognized arguments: --sample.intervall 1"),
         (["--sample", "1"], "unrecognized arguments: --sample 1"),
         (["--config.file", "/nowhere"], "--config.file: cannot read /nowhere: "),
-        (["watch"], "unknown command 'watch': there are serve, demo"),
+        (["serve", "--json"], "unrecognized arguments: --json"),
+        (["watch"], "unknown command 'watch': there are serve, demo, kernels, deaths, doctor"),
     ],
 )
 def test_a_wrong_value_ends_with_one_line_and_status_2(

@@ -4,7 +4,13 @@ Needs the extra ``[gpu]`` (package nvidia-ml-py) and a driver. The pids are thos
 namespace that the driver was loaded in: the host's.
 """
 
+import os
 from typing import Any
+
+
+def has_driver(root: str) -> bool:
+    """Whether NVIDIA's driver is loaded in the linux whose /proc is mounted at ``root``."""
+    return os.path.exists(f"{root}/driver/nvidia/version")
 
 
 class Gpus:
