@@ -6,26 +6,39 @@ python -m dashboards.build --check    exit 1 and name those that are not fresh
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from dashboards.sdk import JSONEncoder, dashboard
+from dashboards.sdk import dashboard_model as model
 
-from dashboards import overview
+from dashboards import deaths, exporter, kernel, overview, users
 
 GENERATED = Path(__file__).resolve().parent / "generated"
 
 DASHBOARDS: tuple[tuple[str, Callable[[], dashboard.Dashboard]], ...] = (
     ("overview.json", overview.build),
+    ("kernel.json", kernel.build),
+    ("users.json", users.build),
+    ("deaths.json", deaths.build),
+    ("exporter.json", exporter.build),
 )
 
 
 def render(build: Callable[[], dashboard.Dashboard]) -> str:
     """The JSON of a dashboard, the same at each build; panels are numbered from 1."""
     board = build().build()
-    for number, panel in enumerate(board.panels or (), start=1):
+    for number, panel in enumerate(_all_panels(board), start=1):
         panel.id_val = number
     return JSONEncoder(sort_keys=True, indent=2, ensure_ascii=False).encode(board) + "\n"
+
+
+def _all_panels(board: model.Dashboard) -> Iterator[model.Panel | model.RowPanel]:
+    """Those in closed rows as well."""
+    for panel in board.panels or ():
+        yield panel
+        if isinstance(panel, model.RowPanel):
+            yield from panel.panels
 
 
 def main() -> int:

@@ -1,51 +1,25 @@
-"""The house style: what all dashboards share, so that a panel says only what is its own."""
+"""The house style: how panels look, so that a panel says only what is its own."""
 
 from collections.abc import Mapping, Sequence
 
+from dashboards.reasons import COLORS
 from dashboards.sdk import common, common_model, dashboard
 from dashboards.sdk import dashboard_model as model
 
 from dashboards import sdk
 
 DATASOURCE = common_model.DataSourceRef(type_val="prometheus", uid="${datasource}")
-GREEN, ORANGE, RED, BLUE = "green", "orange", "red", "blue"
+GREEN, ORANGE, RED, BLUE, GREY = "green", "orange", "red", "blue", "text"
 
-Panel = sdk.Builder[model.Panel]
+COARSE = "30s"
+"""Shortest step of a graph over all kernels: an hour of 2,000 kernels stays quick to draw."""
+
+Panel = sdk.bargauge.Panel | sdk.stat.Panel | sdk.table.Panel | sdk.timeseries.Panel
 Field = Mapping[str, object]
 """Properties of a column or series, by Grafana's id of the property."""
-
-
-def kernels(metric: str, extra: str = "") -> str:
-    """The chosen kernels' series of a metric."""
-    more = f", {extra}" if extra else ""
-    return f'{metric}{{job=~"$job", instance=~"$instance", username=~"$username"{more}}}'
-
-
-def exporters(metric: str) -> str:
-    """The chosen hosts' series of a metric that belongs to no single kernel."""
-    return f'{metric}{{job=~"$job", instance=~"$instance"}}'
-
-
-def memory() -> str:
-    """What each kernel holds, its worker processes included."""
-    return (
-        f"({kernels('jupyter_kernel_memory_rss_bytes')}"
-        f" + {kernels('jupyter_kernel_children_memory_rss_bytes')})"
-    )
-
-
-def named(expr: str) -> str:
-    """Series by kernel, with the notebook, the kernelspec and a short id to tell them by."""
-    info = kernels("jupyter_kernel_info")
-    return (
-        f"label_replace({expr}"
-        " * on (job, instance, kernel_id) group_left (notebook, kernel_name)"
-        f" max by (job, instance, kernel_id, notebook, kernel_name) ({info}),"
-        ' "id", "$1", "kernel_id", "(.{0,8}).*")'
-    )
-
-
-KERNEL_LEGEND = "{{username}} · {{notebook}} · {{id}}"
+Column = tuple[str, str, Field]
+"""Field, heading, properties."""
+Override = tuple[str, list[model.DynamicConfigValue]]
 
 
 def query(expr: str, legend: str = "", ref: str = "A") -> sdk.prometheus.Dataquery:
@@ -59,9 +33,14 @@ def query(expr: str, legend: str = "", ref: str = "A") -> sdk.prometheus.Dataque
     )
 
 
+def latest(expr: str, legend: str = "", ref: str = "A") -> sdk.prometheus.Dataquery:
+    """A query of the values at the end of the time range."""
+    return query(expr, legend, ref).instant()
+
+
 def now(expr: str, ref: str = "A") -> sdk.prometheus.Dataquery:
-    """A query of the present values only, as rows of a table."""
-    return query(expr, ref=ref).instant().format(sdk.PromQueryFormat.TABLE)
+    """The same as rows of a table."""
+    return latest(expr, ref=ref).format(sdk.PromQueryFormat.TABLE)
 
 
 def thresholds(*steps: tuple[float | None, str]) -> dashboard.ThresholdsConfig:
@@ -73,14 +52,32 @@ def thresholds(*steps: tuple[float | None, str]) -> dashboard.ThresholdsConfig:
     )
 
 
-def field(name: str, properties: Field) -> tuple[str, list[model.DynamicConfigValue]]:
+def steps(*colors: tuple[float | None, str]) -> Field:
+    """The same as a property of a column."""
+    return {
+        "thresholds": {
+            "mode": "absolute",
+            "steps": [{"value": value, "color": color} for value, color in colors],
+        }
+    }
+
+
+def field(name: str, properties: Field) -> Override:
     """What to hand to ``override_by_name``: properties of one column or series."""
     return name, [model.DynamicConfigValue(key, value) for key, value in properties.items()]
 
 
-def colored(name: str, color: str) -> tuple[str, list[model.DynamicConfigValue]]:
+def colored(name: str, color: str, **more: object) -> Override:
     """A series that always has the same colour."""
-    return field(name, {"color": {"mode": "fixed", "fixedColor": color}})
+    return field(name, {"color": {"mode": "fixed", "fixedColor": color}, **more})
+
+
+def dashed(name: str, color: str) -> Override:
+    """A series that is a bound or a forecast and nothing measured: a dashed line, not filled."""
+    style = {"fill": "dash", "dash": [8, 6]}
+    return colored(
+        name, color, **{"custom.lineStyle": style, "custom.fillOpacity": 0, "custom.lineWidth": 2}
+    )
 
 
 def timeseries(title: str, description: str, unit: str) -> sdk.timeseries.Panel:
@@ -100,18 +97,58 @@ def timeseries(title: str, description: str, unit: str) -> sdk.timeseries.Panel:
             .mode(common_model.TooltipDisplayMode.MULTI)
             .sort(common_model.SortOrder.DESCENDING)
         )
-        .legend(
-            common.VizLegendOptions()
-            .display_mode(common_model.LegendDisplayMode.TABLE)
-            .placement(common_model.LegendPlacement.BOTTOM)
-            .show_legend(True)
-            .calcs(["lastNotNull", "max"])
-            .sort_by("Last *")
-            .sort_desc(True)
-        )
+        .legend(legend(["lastNotNull", "max"]))
         .height(9)
         .span(12)
     )
+
+
+def legend(calcs: list[str]) -> common.VizLegendOptions:
+    """A table below the graph, the greatest first."""
+    sort = {"lastNotNull": "Last *", "sum": "Total"}[calcs[0]]
+    return (
+        common.VizLegendOptions()
+        .display_mode(common_model.LegendDisplayMode.TABLE)
+        .placement(common_model.LegendPlacement.BOTTOM)
+        .show_legend(True)
+        .calcs(calcs)
+        .sort_by(sort)
+        .sort_desc(True)
+    )
+
+
+def ranking(title: str, description: str, unit: str) -> sdk.timeseries.Panel:
+    """The same for the first ten of many: beside the graph there is room for all their names."""
+    return (
+        timeseries(title, description, unit)
+        .interval(COARSE)
+        .legend(legend(["lastNotNull"]).placement(common_model.LegendPlacement.RIGHT).width(330))
+    )
+
+
+def events(title: str, description: str) -> sdk.timeseries.Panel:
+    """Bars of how often something happened, stacked; none where nothing did."""
+    return (
+        timeseries(title, description, "none")
+        .draw_style(common_model.GraphDrawStyle.BARS)
+        .fill_opacity(80)
+        .line_width(0)
+        .decimals(0)
+        .axis_soft_max(2)
+        .interval("2m")
+        .stacking(common.StackingConfig().mode(common_model.StackingMode.NORMAL))
+        .legend(legend(["sum"]))
+        .no_value("none")
+    )
+
+
+def happened(counter: str, by: str) -> sdk.prometheus.Dataquery:
+    """How often something was counted in each interval: by those values of a label only that it
+    was counted for at all, with their zeros, without which a lonely bar would be as wide as a day.
+    """
+    each = f"round(sum by ({by}) (increase({counter}[$__rate_interval])))"
+    at_all = f"sum by ({by}) (increase({counter}[$__range] @ end())) > 0.5"
+    return query(f"{each} and on ({by}) ({at_all})", "{{" + by + "}}")
 
 
 def number(title: str, description: str, unit: str) -> sdk.stat.Panel:
@@ -121,14 +158,20 @@ def number(title: str, description: str, unit: str) -> sdk.stat.Panel:
         .title(title)
         .description(description)
         .datasource(DATASOURCE)
+        .interval(COARSE)
         .unit(unit)
         .graph_mode(common_model.BigValueGraphMode.AREA)
         .color_mode(common_model.BigValueColorMode.VALUE)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
         .thresholds(thresholds((None, BLUE)))
         .height(4)
-        .span(4)
+        .span(3)
     )
+
+
+def count(title: str, description: str, unit: str = "none") -> sdk.stat.Panel:
+    """One number of the whole time range, without a graph."""
+    return number(title, description, unit).graph_mode(common_model.BigValueGraphMode.NONE)
 
 
 def bars(title: str, description: str, unit: str) -> sdk.bargauge.Panel:
@@ -143,6 +186,12 @@ def bars(title: str, description: str, unit: str) -> sdk.bargauge.Panel:
         .orientation(common_model.VizOrientation.HORIZONTAL)
         .display_mode(common_model.BarGaugeDisplayMode.BASIC)
         .value_mode(common_model.BarGaugeValueMode.TEXT)
+        .show_unfilled(True)
+        .sizing(common_model.BarGaugeSizing.MANUAL)
+        .min_viz_height(16)
+        .max_viz_height(44)
+        # Else a single bar would have letters as tall as itself.
+        .text(common.VizTextDisplayOptions().title_size(13).value_size(16))
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
         .thresholds(thresholds((None, BLUE)))
         .height(9)
@@ -150,9 +199,7 @@ def bars(title: str, description: str, unit: str) -> sdk.bargauge.Panel:
     )
 
 
-def table(
-    title: str, description: str, columns: Sequence[tuple[str, str, Field]]
-) -> sdk.table.Panel:
+def table(title: str, description: str, columns: Sequence[Column]) -> sdk.table.Panel:
     """Rows joined over their common labels; ``columns`` in order: field, heading, properties.
 
     Fields that no column names are left out.
@@ -163,6 +210,7 @@ def table(
         .description(description)
         .datasource(DATASOURCE)
         .unit("short")
+        .color_scheme(dashboard.FieldColor().mode(model.FieldColorModeId.FIXED).fixed_color(BLUE))
         .cell_height(common_model.TableCellHeight.SM)
         .height(10)
         .span(24)
@@ -183,47 +231,39 @@ def table(
             },
         )
     )
-    for _, heading, properties in columns:
-        panel.override_by_name(*field(heading, properties))
+    for name, heading, properties in columns:
+        # Else a label that looks like a number would be rounded: people may be called 20241187.
+        text = {} if name.startswith("Value") else {"unit": "string"}
+        panel.override_by_name(*field(heading, {**text, **properties}))
     return panel
 
 
-def variable(name: str, metric: str, matchers: str) -> dashboard.QueryVariable:
-    """A choice among the values that a label has; several or all may be chosen.
-
-    All are those of the list: every job that Prometheus has would be too many.
-    """
-    return (
-        dashboard.QueryVariable(name)
-        .label(name)
-        .datasource(DATASOURCE)
-        .query({"query": f"label_values({metric}{{{matchers}}}, {name})", "refId": name})
-        .refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED)
-        .sort(model.VariableSort.ALPHABETICAL_CASE_INSENSITIVE_ASC)
-        .multi(True)
-        .include_all(True)
-        .current(model.VariableOption(selected=True, text=["All"], value=["$__all"]))
-    )
+GAUGE: Field = {
+    "custom.cellOptions": {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"},
+    "min": 0,
+}
+"""A cell that is a bar as well as a number."""
+BY_THRESHOLDS: Field = {"color": {"mode": "thresholds"}}
 
 
-def board(uid: str, title: str, description: str) -> dashboard.Dashboard:
-    """An empty dashboard with the variables that all have."""
-    return (
-        dashboard.Dashboard(title)
-        .uid(uid)
-        .description(description)
-        .tags(["jupyter", "jupyterhub"])
-        .readonly()
-        .timezone("browser")
-        .time("now-1h", "now")
-        .refresh("10s")
-        .tooltip(model.DashboardCursorSync.CROSSHAIR)
-        .with_variable(
-            dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus")
-        )
-        .with_variable(variable("job", "jupyter_kernel_exporter_build_info", ""))
-        .with_variable(variable("instance", "jupyter_kernel_exporter_build_info", 'job=~"$job"'))
-        .with_variable(
-            variable("username", "jupyter_kernels", 'job=~"$job", instance=~"$instance"')
-        )
-    )
+OF_GREATEST: Field = {**GAUGE, "fieldMinMax": True}
+"""The same where the greatest of the column is all there is to compare with."""
+
+
+def wide(pixels: int) -> Field:
+    """The width of a column."""
+    return {"custom.width": pixels}
+
+
+def sort_by(
+    heading: str, *, desc: bool = True
+) -> list[sdk.Builder[common_model.TableSortByFieldState]]:
+    """The rows' order at first."""
+    return [common.TableSortByFieldState().display_name(heading).desc(desc)]
+
+
+def reason_overrides(panel: sdk.timeseries.Panel) -> sdk.timeseries.Panel:
+    """Each reason in its colour."""
+    for reason, color in COLORS.items():
+        panel.override_by_name(*colored(reason, color))
+    return panel

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from jupyter_kernel_exporter.deaths.aftermath import gone_with_machine
 from jupyter_kernel_exporter.deaths.ends import Ends, open_ends
 from jupyter_kernel_exporter.deaths.newborn import Newborn
 from jupyter_kernel_exporter.deaths.record import Death
@@ -41,10 +42,12 @@ from jupyter_kernel_exporter.model import (
     Sample,
     Snapshot,
 )
+from jupyter_kernel_exporter.outlook import Outlooks
 from jupyter_kernel_exporter.privacy import Privacy
 from jupyter_kernel_exporter.publish.history import History
 from jupyter_kernel_exporter.publish.obituaries import Obituaries
 from jupyter_kernel_exporter.publish.published import Published
+from jupyter_kernel_exporter.publish.roll import Roll
 from jupyter_kernel_exporter.sample import Around, Sampler
 from jupyter_kernel_exporter.sample.pss import PSS_INTERVAL_SECONDS, read_every_pss
 from jupyter_kernel_exporter.serve.app import create_app
@@ -72,6 +75,8 @@ class Daemon:
     """Set when something happened that should not wait for the next tick."""
     _ends: Ends | None = field(init=False, default=None)
     _obituaries: Obituaries | None = field(init=False, default=None)
+    _roll: Roll | None = field(init=False, default=None)
+    _recalled: bool = field(init=False, default=False)
     _snapshot: Snapshot = field(init=False, default_factory=lambda: Snapshot(0.0))
     _table: ProcessTable = field(init=False)
     _discovery: Discovery = field(init=False)
@@ -79,6 +84,7 @@ class Daemon:
     _sampler: Sampler = field(init=False)
     _cgroups: CgroupMemory | None = field(init=False, default=None)
     _privacy: Privacy = field(init=False)
+    _outlooks: Outlooks = field(init=False, default_factory=Outlooks)
     _found: Found = field(init=False, default_factory=Found)
     _processes: Mapping[int, Process] = field(init=False, default_factory=dict)
     _boot_time: float = field(init=False, default=0.0)
@@ -115,6 +121,7 @@ class Daemon:
             return
         boot_id = self.sources.run("proc", read_boot_id, self._table.root) or ""
         self._obituaries = Obituaries(self.history, boot_id)
+        self._roll = Roll(self.history, boot_id)
         self._ends = open_ends(
             self.settings, self.sources, self.wake.set, self._sampler.cgroup_of, self._describe
         )
@@ -132,6 +139,8 @@ class Daemon:
         began = self.monotonic()
         self.sources.begin()
         changes = self.sources.run("proc", self._table.scan) or Changes((), ())
+        if not self._recalled and self._table.processes:
+            self._recall()
         kernels = self._find_kernels(changes)
         self._meet(kernels)
         self._families.update(
@@ -143,6 +152,7 @@ class Daemon:
             sample = self.sources.run("proc", self._sample, kernel, around)
             if sample is not None:
                 live.append(LiveKernel(kernel, sample, self._restarts(kernel)))
+        self._foresee(live, around.monotonic)
         self._sampler.forget_all_but({kernel.process for kernel in kernels})
         if self._cgroups is not None:
             self._cgroups.forget(before=around.monotonic)
@@ -178,6 +188,20 @@ class Daemon:
         """How long to wait for news until :meth:`attend` is due; ``None``: for news only."""
         return None if self._ends is None else self._ends.patience_seconds()
 
+    def _recall(self) -> None:
+        """Once, after the first scan: whoever was alive when a daemon was here the last time."""
+        if self._ends is None or self._obituaries is None or self._roll is None:
+            return
+        self._recalled = True
+        before = self.sources.run("history", self._roll.read)
+        if before is None or not self._roll.boot_id:
+            return
+        self.sources.run("proc", self._ends.recall, before.here, before.since)
+        booted_at = self.sources.run("proc", read_boot_time, self._table.root) or self.clock()
+        for boot_id, dossier in before.of_another_boot:
+            death = gone_with_machine(dossier, booted_at, before.since)
+            self.sources.run("history", self._announce, self._obituaries, death, boot_id)
+
     def _meet(self, kernels: Sequence[Kernel]) -> None:
         if self._ends is not None and self._obituaries is not None:
             self.sources.run("proc", self._ends.meet, kernels, self._table.processes)
@@ -210,10 +234,12 @@ class Daemon:
                 news = True
         for kernel_id in self._ends.given_up():
             news |= self._obituaries.give_up(kernel_id)
+        if self._roll is not None and self._recalled:
+            self.sources.run("history", self._roll.write, self._ends.on_roll())
         return news
 
-    def _announce(self, obituaries: Obituaries, death: Death) -> None:
-        if not obituaries.announce(death):
+    def _announce(self, obituaries: Obituaries, death: Death, boot_id: str | None = None) -> None:
+        if not obituaries.announce(death, boot_id):
             return
         kernel, verdict = death.kernel, death.verdict
         log.info(
@@ -323,6 +349,12 @@ class Daemon:
             gpu=gpu or {},
             delay_accounting=delay_accounting,
         )
+
+    def _foresee(self, live: list[LiveKernel], now: float) -> None:
+        """Put to each kernel how long its memory will last."""
+        samples = {one.kernel.process: one.sample for one in live}
+        seconds = self.sources.run("proc", self._outlooks.update, samples, now) or {}
+        live[:] = [one._replace(exhaustion_seconds=seconds.get(one.kernel.process)) for one in live]
 
     def _sample(self, kernel: Kernel, around: Around) -> Sample | None:
         said = None if self._ends is None else self._ends.said(kernel)

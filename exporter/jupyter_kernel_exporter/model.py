@@ -70,6 +70,8 @@ class MemoryLimit(NamedTuple):
     limit_bytes: int
     headroom_bytes: int
     """What may still be taken, by whomever, before the limit strikes. Never negative."""
+    place: str = ""
+    """The cgroup that has the limit; empty for other scopes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,8 @@ class Sample:
     swap_bytes: int | None
     children: int
     children_rss_bytes: int
+    anonymous_bytes: int
+    """Memory of the kernel and its descendants that no file stands behind, swapped out or not."""
     cpu_user_seconds: float
     """Of the kernel and all its descendants, those that have exited included; never goes down."""
     cpu_system_seconds: float
@@ -129,6 +133,9 @@ class LiveKernel(NamedTuple):
     kernel: Kernel
     sample: Sample
     restarts: Restarts = Restarts()
+    exhaustion_seconds: float | None = None
+    """Until the tightest limit is reached, ``inf`` if nothing points that way; ``None`` if no
+    limit is known."""
 
 
 class LastDeath(NamedTuple):

@@ -1,5 +1,6 @@
 """What a PromQL expression asks for, and what there is to be asked for."""
 
+import functools
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,12 +40,14 @@ def selectors(expr: str) -> list[Selector]:
     return found
 
 
+@functools.cache
 def rules() -> list[dict[str, Any]]:
     """All rules of all files."""
     groups = [g for path in RULE_FILES for g in yaml.safe_load(path.read_text())["groups"]]
     return [rule for group in groups for rule in group["rules"]]
 
 
+@functools.cache
 def known_series() -> dict[str, set[str] | None]:
     """Every metric that can be asked for, with its labels; ``None`` where they are a rule's."""
     known: dict[str, set[str] | None] = dict(PROMETHEUS_OWN)

@@ -1,5 +1,6 @@
 """Snapshots made by hand, and many kernels at once."""
 
+import math
 import random
 from dataclasses import replace
 from typing import Any
@@ -31,6 +32,7 @@ BARE_SAMPLE = Sample(
     swap_bytes=None,
     children=0,
     children_rss_bytes=0,
+    anonymous_bytes=100 * MIB,
     cpu_user_seconds=0.0,
     cpu_system_seconds=0.0,
     major_page_faults=0,
@@ -40,10 +42,10 @@ BARE_SAMPLE = Sample(
 
 def live(kernel_id: str = "bare", *, process: int = 4242, **fields: Any) -> LiveKernel:
     """A kernel of which only what is named is known; fields of Kernel and Sample alike."""
-    restarts = fields.pop("restarts", Restarts())
+    of_live = {name: fields.pop(name) for name in LiveKernel._fields if name in fields}
     of_kernel = {name: fields.pop(name) for name in Kernel.__slots__ if name in fields}
     kernel = replace(BARE_KERNEL, id=kernel_id, process=ProcessId(process, 777), **of_kernel)
-    return LiveKernel(kernel, replace(BARE_SAMPLE, **fields), restarts)
+    return LiveKernel(kernel, replace(BARE_SAMPLE, **fields), **of_live)
 
 
 def snapshot(*kernels: LiveKernel, taken_at: float = NOW, **fields: Any) -> Snapshot:
@@ -89,6 +91,7 @@ def full_snapshot() -> Snapshot:
         memory_errors=2,
         other_errors=0,
         restarts=Restarts(automatic=3, requested=1),
+        exhaustion_seconds=754.25,
     )
     hostile = live(
         'two\nlines "quoted" \\ back',
@@ -99,6 +102,7 @@ def full_snapshot() -> Snapshot:
         server='"} 1\njupyter_kernels 99',
         container="{{ 7 * 7 }}",
         state=State.IDLE,
+        exhaustion_seconds=math.inf,
     )
     return snapshot(
         everything,

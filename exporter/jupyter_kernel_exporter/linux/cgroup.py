@@ -107,6 +107,8 @@ class Headroom(NamedTuple):
 
     limit_bytes: int
     headroom_bytes: int
+    path: str = ""
+    """The cgroup that has it."""
 
 
 @dataclass(slots=True)
@@ -202,7 +204,7 @@ class CgroupMemory:
         if usage != level.usage or level.headroom is None:
             stat = level.stat.read() or b""
             used = max(0, int(usage) - parse_reclaimable(stat, version.reclaimable))
-            level.headroom = Headroom(level.limit, max(0, level.limit - used))
+            level.headroom = Headroom(level.limit, max(0, level.limit - used), path)
             level.usage = usage
         return level.headroom
 

@@ -120,6 +120,13 @@ METRICS: tuple[Metric, ...] = (
         lambda live: [(limit.scope, limit.headroom_bytes) for limit in live.sample.limits],
     ),
     KernelMetric(
+        "jupyter_kernel_memory_exhaustion_seconds",
+        Kind.GAUGE,
+        "Forecast: seconds until the tightest headroom is used up; +Inf when nothing points that "
+        "way.",
+        lambda live: live.exhaustion_seconds,
+    ),
+    KernelMetric(
         "jupyter_kernel_oom_score",
         Kind.GAUGE,
         "Badness of the kernel process to linux, from 0 to 2000 and without unit; out of memory, "

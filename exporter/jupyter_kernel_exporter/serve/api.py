@@ -4,6 +4,7 @@ Fields are named as the metrics, without their prefix; moments are seconds since
 ``null`` means not known, never 0.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -80,6 +81,9 @@ class KernelModel(_Model):
     children_memory_rss_bytes: int
     """To add to the kernel's own ``memory_rss_bytes``."""
     limits: list[LimitModel]
+    memory_exhaustion_seconds: float | None
+    """Until the limit that is nearest is reached, as it looks now; ``null`` if nothing points that
+    way, or no limit is known."""
     oom_score: int | None
     cpu_seconds_total: CpuModel
     cpu_cores: float | None
@@ -267,6 +271,7 @@ def kernel_model(live: LiveKernel, cpu_cores: float | None) -> KernelModel:
             )
             for limit in sample.limits
         ],
+        memory_exhaustion_seconds=_finite(live.exhaustion_seconds),
         oom_score=sample.oom_score,
         cpu_seconds_total=CpuModel(user=sample.cpu_user_seconds, system=sample.cpu_system_seconds),
         cpu_cores=cpu_cores,
@@ -283,6 +288,11 @@ def kernel_model(live: LiveKernel, cpu_cores: float | None) -> KernelModel:
         errors_total=ErrorsModel(memory_error=sample.memory_errors, other=sample.other_errors),
         gpu_memory_bytes=dict(sample.gpu_memory_bytes),
     )
+
+
+def _finite(seconds: float | None) -> float | None:
+    # JSON has no infinity.
+    return seconds if seconds is not None and math.isfinite(seconds) else None
 
 
 def deaths_model(rows: Iterable[DeathRow], problem: str = "") -> DeathsModel:

@@ -1,0 +1,257 @@
+"""A real Prometheus answers every query of the dashboards, and with data.
+
+It scrapes a made-up hub in which everything happens that can be shown, and the daemon itself with
+a real kernel.
+"""
+
+import contextlib
+import http.server
+import json
+import re
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from support.boards import Board, asked_by, cases, marks, targets, variables
+from support.daemon import free_port, running_daemon
+from support.hub import exposed, exposition
+from support.jupyter import end, running_server, wait_until
+from support.promql import RULE_FILES, without_variables
+from support.stories import HOSTS
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(not shutil.which("prometheus"), reason="needs prometheus"),
+]
+
+JOB = "jupyter-kernel-exporter"
+SPEED = 300.0
+"""Lives of hours take seconds."""
+RANGE_SECONDS = 60
+PEOPLE = ("ada", "alan", "donald", "ken")
+"""Whose kernels have all troubles together: no kernel has every one."""
+REAL = "real:18888"
+ALERT = {"alert": "JupyterKernelOfTheTest", "expr": "up == 1", "labels": {"severity": "info"}}
+
+
+class Hub(http.server.ThreadingHTTPServer):
+    """The exporters of a hub; the path names the host."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Exporter)
+        self.begin = time.time()
+
+
+class Exporter(http.server.BaseHTTPRequestHandler):
+    """One scrape."""
+
+    server: Hub
+
+    def do_GET(self) -> None:
+        """The metrics of a host, now."""
+        series = exposed(self.path.strip("/"), time.time(), self.server.begin, SPEED)
+        body = exposition(series).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; version=0.0.4")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Keep quiet."""
+
+
+@dataclass(slots=True)
+class Prometheus:
+    """A Prometheus that answers."""
+
+    http: httpx.Client
+
+    def ask(self, expr: str, *, instant: bool = True) -> list[dict[str, Any]]:
+        """The series that an expression has at the end of the range, or over it."""
+        now = time.time()
+        if instant:
+            answer = self.http.get("/api/v1/query", params={"query": expr, "time": now})
+        else:
+            span = {"start": now - RANGE_SECONDS, "end": now, "step": 2}
+            answer = self.http.get("/api/v1/query_range", params={"query": expr, **span})
+        assert answer.status_code == 200, answer.text
+        assert answer.json().get("warnings", []) == []
+        result: list[dict[str, Any]] = answer.json()["data"]["result"]
+        return result
+
+
+@contextlib.contextmanager
+def running_prometheus(home: Path, targets: dict[str, tuple[str, str]]) -> Iterator[Prometheus]:
+    """Prometheus with the project's rules, scraping each second: address and path by instance."""
+    rules = home / "test.yml"
+    rules.write_text(yaml.safe_dump({"groups": [{"name": "of-the-test", "rules": [ALERT]}]}))
+    scraped = [
+        {"targets": [address], "labels": {"instance": instance, "__metrics_path__": path}}
+        for instance, (address, path) in targets.items()
+    ]
+    (home / "prometheus.yml").write_text(
+        yaml.safe_dump(
+            {
+                "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+                "rule_files": [str(rules), *map(str, RULE_FILES)],
+                "scrape_configs": [{"job_name": JOB, "static_configs": scraped}],
+            }
+        )
+    )
+    port = free_port()
+    with (home / "prometheus.log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                "prometheus",
+                f"--config.file={home / 'prometheus.yml'}",
+                f"--storage.tsdb.path={home / 'data'}",
+                f"--web.listen-address=127.0.0.1:{port}",
+            ],
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+
+            def answers() -> bool:
+                assert process.poll() is None, (home / "prometheus.log").read_text()
+                with contextlib.suppress(httpx.TransportError):
+                    return client.get("/-/ready").status_code == 200
+                return False
+
+            wait_until(answers, "Prometheus is ready")
+            yield Prometheus(client)
+    finally:
+        end(process)
+
+
+@pytest.fixture(scope="module")
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """It has seen the made-up hub for a while, and a real kernel."""
+    home = tmp_path_factory.mktemp("prometheus")
+    server = Hub()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with (
+        running_server(tmp_path_factory.mktemp("jupyter")) as jupyter,
+        running_daemon(home, f"--runtime-dir={jupyter.folders.runtime}") as daemon,
+    ):
+        jupyter.start_kernel("python3", notebook="real.ipynb")
+        hub = f"127.0.0.1:{server.server_port}"
+        targets = {f"{host}:18888": (hub, f"/{host}") for host in HOSTS}
+        targets[REAL] = (f"127.0.0.1:{daemon.port}", "/metrics")
+        with running_prometheus(home, targets) as made:
+            yield made
+    server.shutdown()
+    server.server_close()
+
+
+def filled(expr: str, instance: str = ".+", kernel: str = ".*") -> str:
+    """A query with everything chosen; subqueries look more often than once a minute."""
+    values = {"job": ".+", "instance": instance, "username": ".*", "kernel": kernel}
+    expr = expr.replace("$__rate_interval", "4s").replace("$__range", f"{RANGE_SECONDS}s")
+    expr = expr.replace(":1m]", ":5s]")
+    return re.sub(r"\$([a-z]+)", lambda found: values[found[1]], expr)
+
+
+def kernels_of(prometheus: Prometheus, people: tuple[str, ...]) -> list[str]:
+    """Their ids, newest state."""
+    found = prometheus.ask(f'jupyter_kernel_info{{username=~"{"|".join(people)}"}}')
+    return sorted({series["metric"]["kernel_id"] for series in found})
+
+
+def answers(prometheus: Prometheus, expr: str, *, instant: bool) -> bool:
+    """Whether a query has data of somebody."""
+    if 'kernel_id="$kernel"' not in expr:
+        return bool(prometheus.ask(filled(expr), instant=instant))
+    return any(
+        prometheus.ask(filled(expr, kernel=kernel), instant=instant)
+        for kernel in kernels_of(prometheus, PEOPLE)
+    )
+
+
+@pytest.mark.parametrize("target", cases(targets()))
+def test_a_query_returns_data(prometheus: Prometheus, target: Board) -> None:
+    """On a hub where all happens that can; it takes some seconds until it has."""
+    wait_until(
+        lambda: answers(prometheus, target["expr"], instant=target.get("instant", False)),
+        filled(target["expr"]),
+        within=40,
+        every=0.5,
+    )
+
+
+@pytest.mark.parametrize("expr", cases(marks()))
+def test_a_mark_is_in_the_range(prometheus: Prometheus, expr: str) -> None:
+    """Its value is a time of these days in milliseconds."""
+    wait_until(lambda: answers(prometheus, expr, instant=False), expr, within=40, every=0.5)
+    for series in prometheus.ask(filled(expr.replace('kernel_id="$kernel"', 'kernel_id=~".+"'))):
+        assert abs(float(series["value"][1]) / 1000 - time.time()) < 90 * 86400
+
+
+@pytest.mark.parametrize("variable", cases(variables()))
+def test_a_variable_has_values(prometheus: Prometheus, variable: Board) -> None:
+    """As Grafana finds them; a kernel is shown with the name of its notebook."""
+    expr = filled(asked_by(variable))
+    found = wait_until(lambda: prometheus.ask(expr), expr, within=40, every=0.5)
+    if not variable.get("regex"):
+        label = variable["name"]
+        assert all(series["metric"][label] for series in found)
+        return
+    pattern = re.compile(variable["regex"].strip("/").replace("(?<", "(?P<"))
+    shown = {}
+    for series in found:
+        labels = ",".join(
+            f"{k}={json.dumps(v, ensure_ascii=False)}" for k, v in sorted(series["metric"].items())
+        )
+        match = pattern.search(f"{{{labels}}} 1 1700000000000")
+        assert match is not None
+        shown[match["value"]] = match["text"]
+    for kernel_id in kernels_of(prometheus, ("ada",)):
+        assert shown[kernel_id] == f"ada · churn model.ipynb · {kernel_id[:8]}"
+
+
+def calm(name: str, expr: str) -> bool:
+    """Whether it is of the kinds that show something where nothing is wrong."""
+    return name.startswith(("overview", "users", "exporter")) and not re.search(
+        r"exhaustion|deaths|restarts|death_|errors|oom_kills|usergroup|deriv|3600|ALERTS|scope!=|skipped",
+        expr,
+    )
+
+
+CALM = {name: t for name, t in targets().items() if calm(name, t["expr"])}
+
+
+@pytest.mark.parametrize("target", cases(CALM))
+def test_a_query_returns_data_of_a_real_kernel(prometheus: Prometheus, target: Board) -> None:
+    """What does not need trouble to be seen is there for a kernel that only waits."""
+    expr = filled(target["expr"], instance=REAL)
+    wait_until(
+        lambda: prometheus.ask(expr, instant=target.get("instant", False)),
+        expr,
+        within=40,
+        every=0.5,
+    )
+
+
+def test_there_are_calm_queries() -> None:
+    """The test above would not miss them."""
+    assert len(CALM) > 40
+
+
+def test_prometheus_parses_what_the_tests_parse(prometheus: Prometheus) -> None:
+    """Its own formatter takes every query, as a second opinion on the parser of the tests."""
+    for name, target in targets().items():
+        answer = prometheus.http.get(
+            "/api/v1/format_query", params={"query": without_variables(target["expr"])}
+        )
+        assert answer.status_code == 200, (name, answer.text)
