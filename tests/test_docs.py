@@ -9,12 +9,12 @@ import pytest
 
 from jupyter_kernel_exporter.cli import build_parser
 from jupyter_kernel_exporter.settings import SOURCES
-from support.promql import ROOT, known_series, rules
+from support.promql import ROOT, RULE_FILES, known_series, rules
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("alerts/runbooks/*.md")])
 PROMETHEUS_NAMES = {"jupyter_kernel_exporter"}
 """What looks like a metric and is none: the import package."""
-FLAGS_OF_OTHERS = {"--build", "--profile", "--no-install-recommends"}
+FLAGS_OF_OTHERS = {"--build", "--profile", "--no-install-recommends", "--user", "--name"}
 
 
 def test_references_are_fresh() -> None:
@@ -30,7 +30,7 @@ def test_references_are_fresh() -> None:
 
 def test_a_page_that_is_not_fresh_is_named(tmp_path: Path) -> None:
     """The check finds a page that is missing, and says how to make it."""
-    for part in ("tools/docs.py", "alerts/rules/kernels.yml", "alerts/rules/exporter.yml"):
+    for part in ("tools/docs.py", *(f"alerts/rules/{path.name}" for path in RULE_FILES)):
         copy = tmp_path / part
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_text((ROOT / part).read_text())

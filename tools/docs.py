@@ -96,22 +96,33 @@ A value that cannot be used is one line on standard error, and exit status 2.
 {table(("flag", "environment", "default", "meaning"), map(row, SETTINGS))}"""
 
 
+ALERTS_HEAD = """\
+# Alerts
+
+Made by `tools/docs.py` from `alerts/rules/`. A name leads to its runbook; each threshold has its
+reason beside it in the rules. Who hears of what is in `alerts/alertmanager.yml`: *critical* at
+once, *warning* after half a minute, *info* of a whole host in one message a day. A person's kernels
+on a host come in one message; the larger trouble mutes the smaller. Where the links lead is set
+once, in the `external_labels` of `alerts/prometheus.yml`.
+
+![A message that a kernel is about to run out of memory, and one that it was killed](slack.png)
+"""
+
+
 def alerts_page() -> str:
     """docs/alerts.md."""
 
     def row(rule: Mapping[str, Any]) -> tuple[str, ...]:
         name = rule["alert"]
         link = f"[{name}](../alerts/runbooks/{name}.md)"
-        return (link, rule["labels"]["severity"], rule["annotations"]["summary"])
+        return (link, rule["labels"]["severity"], rule["for"], rule["annotations"]["summary"])
 
-    parts = [
-        "# Alerts\n\nMade by `tools/docs.py` from `alerts/rules/`. A name leads to its runbook.\n"
-    ]
+    parts = [ALERTS_HEAD]
     for path in sorted((ROOT / "alerts/rules").glob("*.yml")):
         for group in yaml.safe_load(path.read_text())["groups"]:
             alerts = [rule for rule in group["rules"] if "alert" in rule]
             if alerts:
-                rows = table(("alert", "severity", "summary"), map(row, alerts))
+                rows = table(("alert", "severity", "after", "summary"), map(row, alerts))
                 parts.append(f"\n## {group['name']}\n\n{rows}")
     return "".join(parts)
 

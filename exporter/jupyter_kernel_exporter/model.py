@@ -103,6 +103,8 @@ class Sample:
     last_activity_at: float | None = None
     """Seconds since the epoch."""
     busy_seconds: float | None = None
+    cpu_limit_cores: float | None = None
+    """The tightest CPU quota of its cgroups, in processors; ``None`` without one."""
     memory_errors: int | None = None
     """MemoryErrors that reached a cell's output; ``None`` while nobody listens to the kernel."""
     other_errors: int | None = None

@@ -88,6 +88,7 @@ def full_snapshot() -> Snapshot:
         state=State.BUSY,
         last_activity_at=1_763_712_344.125,
         busy_seconds=88.5,
+        cpu_limit_cores=1.5,
         memory_errors=2,
         other_errors=0,
         restarts=Restarts(automatic=3, requested=1),

@@ -144,6 +144,12 @@ METRICS: tuple[Metric, ...] = (
             (Mode.SYSTEM, live.sample.cpu_system_seconds),
         ),
     ),
+    KernelMetric(
+        "jupyter_kernel_cpu_limit_cores",
+        Kind.GAUGE,
+        "Tightest CPU quota of the kernel's cgroups in processors; only where there is one.",
+        lambda live: live.sample.cpu_limit_cores,
+    ),
     SplitMetric(
         "jupyter_kernel_io_bytes_total",
         Kind.COUNTER,

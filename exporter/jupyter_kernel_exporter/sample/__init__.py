@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from jupyter_kernel_exporter.linux.cgroup import CgroupMemory
+from jupyter_kernel_exporter.linux.cpuquota import CpuQuotas
 from jupyter_kernel_exporter.linux.host import HostMemory
 from jupyter_kernel_exporter.linux.kept import Descriptors
 from jupyter_kernel_exporter.linux.proc import CLOCK_TICKS, Stat, read_address_space_limit
@@ -59,6 +60,7 @@ class _Watched:
         self.pulse = b""
         self.address_space: int | None = None
         self.cgroup: str | None = None
+        self.cpu_limit_cores: float | None = None
 
     def has_ended(self) -> bool:
         own = self.members[self.process]
@@ -79,13 +81,16 @@ class Sampler:
         cgroups: CgroupMemory | None,
         descriptors: Descriptors,
         report: Report,
+        *,
         io: bool = True,
+        quotas: CpuQuotas | None = None,
     ) -> None:
         self._procfs = procfs
         self._cgroups = cgroups
         self._descriptors = descriptors
         self._report = report
         self._io = io
+        self._quotas = quotas
         self._watched: dict[ProcessId, _Watched] = {}
         self._process_of: dict[str, ProcessId] = {}
         """By the id of the kernel."""
@@ -141,6 +146,9 @@ class Sampler:
             swap_bytes=details.swap_bytes,
             children=len(children),
             children_rss_bytes=sum(child.rss_bytes for child in children),
+            anonymous_bytes=own.anonymous_bytes
+            + (details.swap_bytes or 0)
+            + sum(child.anonymous_bytes for child in children),
             cpu_user_seconds=user / CLOCK_TICKS,
             cpu_system_seconds=system / CLOCK_TICKS,
             major_page_faults=stat.major_faults,
@@ -156,6 +164,7 @@ class Sampler:
             state=watched.activity.state,
             last_activity_at=watched.activity.last_at,
             busy_seconds=watched.activity.busy_seconds,
+            cpu_limit_cores=watched.cpu_limit_cores,
             memory_errors=said.memory_errors if said is not None else None,
             other_errors=said.other_errors if said is not None else None,
         )
@@ -208,6 +217,7 @@ class Sampler:
         if self._cgroups is not None:
             try:
                 watched.cgroup = self._cgroups.path_of(pid)
+                watched.cpu_limit_cores = self._quotas.limit(pid) if self._quotas else None
             except Unavailable as error:
                 self._report("cgroup", str(error))
 

@@ -1,6 +1,6 @@
 """CPU time of a kernel and its descendants that never goes down."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from jupyter_kernel_exporter.linux.proc import Stat
 from jupyter_kernel_exporter.model import ProcessId
@@ -22,6 +22,13 @@ class FamilyCpu:
         self._lost_system = 0
         self._user = 0
         self._system = 0
+
+    def narrow_to(self, part: Collection[ProcessId]) -> None:
+        """From now on only ``part`` of the family is looked at; what all burnt stays counted."""
+        for member in self._last.keys() - set(part):
+            stat = self._last.pop(member)
+            self._lost_user += stat.utime + stat.cutime
+            self._lost_system += stat.stime + stat.cstime
 
     def update(
         self, alive: Mapping[ProcessId, Stat], parents: Mapping[ProcessId, ProcessId]

@@ -18,7 +18,16 @@ from jupyter_kernel_exporter.model import ProcessId
 class Pulse:
     """What is read of every process at every look: ``/proc/PID/stat``, and RSS when it moved."""
 
-    __slots__ = ("_process", "_stat", "_stat_file", "_statm_file", "raw", "rss_bytes")
+    __slots__ = (
+        "_process",
+        "_stat",
+        "_stat_file",
+        "_statm_file",
+        "anonymous_bytes",
+        "ended",
+        "raw",
+        "rss_bytes",
+    )
 
     def __init__(self, procfs: str, process: ProcessId, descriptors: Descriptors) -> None:
         self._process = process
@@ -28,25 +37,31 @@ class Pulse:
         self.raw = b""
         """The bytes of ``stat`` at the last look."""
         self.rss_bytes = 0
+        self.anonymous_bytes = 0
+        """Resident, and no file stands behind it."""
+        self.ended = False
+        """It has ended; somebody has yet to wait for it."""
 
     def look(self) -> Stat | None:
-        """Read again; ``None`` once the process has ended, waited for or not."""
+        """Read again; ``None`` once the process is gone: it has ended and was waited for."""
         raw = self._stat_file.read()
         if not raw:
             return None
         if raw == self.raw:
             return self._stat
         stat = parse_stat(raw)
-        # A main thread may end before the others: the process then looks dead and is not.
-        ended = stat.state in "ZX" and stat.threads <= 1
-        if ended or stat.start_ticks != self._process.start_ticks:
+        if stat.start_ticks != self._process.start_ticks:
             return None
+        # A main thread may end before the others: the process then looks dead and is not.
+        self.ended = stat.state in "ZX" and stat.threads <= 1
         # Since linux 6.16 statm adds up what each CPU still holds back of RSS; stat never does.
         statm = self._statm_file.read()
         if not statm:
             return None
         self.raw = raw
-        self.rss_bytes = int(statm.split(b" ", 2)[1]) * PAGE_SIZE
+        _, resident, shared, _ = statm.split(b" ", 3)
+        self.rss_bytes = int(resident) * PAGE_SIZE
+        self.anonymous_bytes = self.rss_bytes - int(shared) * PAGE_SIZE
         self._stat = stat
         return stat
 
@@ -97,10 +112,12 @@ class Details:
         try:
             self.open_fds = count_open_fds(self._directory)
         except PermissionError:
-            yield (
-                "proc",
-                "descriptors of other users' kernels may not be counted: needs CAP_SYS_PTRACE",
-            )
+            # Of a process that is just ending the number is 0, and it is listed in vain.
+            if self.open_fds is None:
+                yield (
+                    "proc",
+                    "descriptors of other users' kernels may not be counted: needs CAP_SYS_PTRACE",
+                )
         if self._io_file is None:
             return
         try:
