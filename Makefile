@@ -42,6 +42,7 @@ check: $(VENV)/.dev ## the gate: format, lint, types, generated files, configura
 	$(BIN)/mypy
 	$(BIN)/python tools/docs.py --check
 	$(BIN)/python -m dashboards.build --check
+	$(BIN)/python tools/kubernetes.py --check
 	promtool check config --lint=all --lint-fatal alerts/prometheus.yml
 	amtool check-config alerts/alertmanager.yml
 
@@ -52,6 +53,7 @@ bench: $(VENV)/.dev ## compare costs with prometheus-process-exporter, on real k
 docs: $(VENV)/.dev ## write the generated references and dashboards anew
 	$(BIN)/python tools/docs.py
 	$(BIN)/python -m dashboards.build
+	$(BIN)/python tools/kubernetes.py
 
 # The sets agree on every version: the widest is resolved first and binds the others.
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -14,7 +14,11 @@ from support.promql import ROOT, RULE_FILES, known_series, rules
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("alerts/runbooks/*.md")])
 PROMETHEUS_NAMES = {"jupyter_kernel_exporter"}
 """What looks like a metric and is none: the import package."""
-FLAGS_OF_OTHERS = {"--build", "--profile", "--no-install-recommends", "--user", "--name"}
+FLAGS_OF_OTHERS = {
+    *("--enable-feature", "--agent"),
+    *("--build", "--profile", "--no-install-recommends", "--user", "--name"),
+    *("--server-side", "--from-file", "--from-literal"),
+}
 
 
 def test_references_are_fresh() -> None:

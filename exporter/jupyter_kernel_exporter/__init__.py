@@ -10,10 +10,13 @@ A kernel's data walks one way, and the rooms read in that order:
 * ``sources``    the one boundary that times, limits, catches and reports
 * ``discover``   1. runtime directories + process table -> the kernels alive now, and whose they are
 * ``sample``     2. a kernel -> Sample: memory, CPU, I/O, limits and headroom
-* ``deaths``     3. an end is noticed, evidence gathered and joined, a reason found
+* ``forecast``   3. memory seen so far -> seconds to exhaustion; pure
+* ``outlook``       which numbers of a kernel the forecast is fed with
+* ``deaths``     4. an end is noticed, evidence gathered and joined, a reason found
 * ``privacy``    how much of a person's work may be seen
-* ``publish``    4. Snapshot -> metric families and their text; history, in memory and on disk
-* ``serve``      5. HTTP: metrics, API, page
+* ``publish``    5. Snapshot -> metric families and their text; history, in memory and on disk
+* ``serve``      6. HTTP: metrics, API, page
+* ``bundle``     the command that writes the files of the stack
 * ``terminal``   the commands ``kernels`` and ``deaths``
 * ``linux``      the operating system, read and parsed; knows nothing of Jupyter
 * ``doctor``     which of all that works here, and what it takes

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from jupyter_kernel_exporter import __version__, log
+from jupyter_kernel_exporter.privacy import conceal_paths
 from jupyter_kernel_exporter.settings import (
     SETTINGS,
     Setting,
@@ -34,9 +35,13 @@ def serve(settings: Settings, _: Options) -> int:
     """Watch this host's kernels and serve what is seen, until a signal ends it."""
     from jupyter_kernel_exporter import daemon  # noqa: PLC0415  # --help and errors stay quick
     from jupyter_kernel_exporter.publish.history import AlreadyRunning  # noqa: PLC0415
+    from jupyter_kernel_exporter.serve.lock_config import LockError  # noqa: PLC0415
 
     try:
         return daemon.serve(settings)
+    except LockError as error:
+        _say(f"--web.config.file: {error}")
+        return 2
     except AlreadyRunning as error:
         return _say(str(error))
 
@@ -80,6 +85,21 @@ def deaths(settings: Settings, options: Options) -> int:
     from jupyter_kernel_exporter.terminal.deaths import deaths  # noqa: PLC0415  # as above
 
     return deaths(settings, options)
+
+
+def bundle(settings: Settings, options: Options) -> int:
+    """Write the files of the stack into a directory."""
+    from jupyter_kernel_exporter.bundle import bundle  # noqa: PLC0415  # as above
+
+    return bundle(settings, options)
+
+
+def add_bundle_flags(parser: argparse.ArgumentParser) -> None:
+    """For the command ``bundle``."""
+    parser.add_argument("directory", metavar="DIR", help="where to write them")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="also over files that were changed"
+    )
 
 
 def add_watch_flags(parser: argparse.ArgumentParser) -> None:
@@ -140,6 +160,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("kernels", kernels, "print the kernels that are alive now", add_watch_flags),
     Command("deaths", deaths, "print the last deaths with their reasons", add_deaths_flags),
     Command("doctor", doctor, "say which sources work here, and what it takes", add_json_flag),
+    Command(
+        "bundle", bundle, "write dashboards, rules and configurations to DIR", add_bundle_flags
+    ),
 )
 
 
@@ -227,7 +250,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SettingError as error:
         _say(str(error))
         return 2
-    log.set_up(asked.settings["log.level"], asked.settings["log.format"])
+    reduce = str if asked.settings["privacy.username"] == "raw" else conceal_paths
+    log.set_up(asked.settings["log.level"], asked.settings["log.format"], reduce)
     try:
         return asked.command.run(asked.settings, asked.options)
     except OSError as error:

@@ -22,6 +22,7 @@ from jupyter_kernel_exporter.deaths.newborn import Newborn
 from jupyter_kernel_exporter.deaths.record import Death
 from jupyter_kernel_exporter.discover import Discovery, Found
 from jupyter_kernel_exporter.linux.cgroup import CgroupMemory
+from jupyter_kernel_exporter.linux.cpuquota import CpuQuotas
 from jupyter_kernel_exporter.linux.families import Families
 from jupyter_kernel_exporter.linux.gpu import Gpus
 from jupyter_kernel_exporter.linux.host import (
@@ -32,6 +33,7 @@ from jupyter_kernel_exporter.linux.host import (
     read_host_memory,
 )
 from jupyter_kernel_exporter.linux.kept import Descriptors, raise_descriptor_limit
+from jupyter_kernel_exporter.linux.notify import Notifier
 from jupyter_kernel_exporter.linux.proc import read_stat
 from jupyter_kernel_exporter.linux.proctable import Changes, Process, ProcessTable
 from jupyter_kernel_exporter.model import (
@@ -43,7 +45,7 @@ from jupyter_kernel_exporter.model import (
     Snapshot,
 )
 from jupyter_kernel_exporter.outlook import Outlooks
-from jupyter_kernel_exporter.privacy import Privacy
+from jupyter_kernel_exporter.privacy import HIDDEN, Privacy, open_privacy
 from jupyter_kernel_exporter.publish.history import History
 from jupyter_kernel_exporter.publish.obituaries import Obituaries
 from jupyter_kernel_exporter.publish.published import Published
@@ -51,6 +53,7 @@ from jupyter_kernel_exporter.publish.roll import Roll
 from jupyter_kernel_exporter.sample import Around, Sampler
 from jupyter_kernel_exporter.sample.pss import PSS_INTERVAL_SECONDS, read_every_pss
 from jupyter_kernel_exporter.serve.app import create_app
+from jupyter_kernel_exporter.serve.lock import open_lock
 from jupyter_kernel_exporter.serve.server import Server, listen
 from jupyter_kernel_exporter.settings import Settings, state_directory
 from jupyter_kernel_exporter.sources import Sources
@@ -108,12 +111,20 @@ class Daemon:
             runtime_dirs=settings["runtime-dir"],
             sources=enabled,
         )
+        quotas = None
         if self.sources.enabled("cgroup"):
-            self._cgroups = CgroupMemory(procfs, settings["path.cgroupfs"], descriptors)
+            cgroupfs = settings["path.cgroupfs"]
+            self._cgroups = CgroupMemory(procfs, cgroupfs, descriptors)
+            quotas = CpuQuotas(procfs, cgroupfs, self.monotonic)
         self._sampler = Sampler(
-            procfs, self._cgroups, descriptors, self.sources.report, io=self.sources.enabled("io")
+            procfs,
+            self._cgroups,
+            descriptors,
+            self.sources.report,
+            io=self.sources.enabled("io"),
+            quotas=quotas,
         )
-        self._privacy = Privacy(settings["privacy.notebook"])
+        self._privacy = open_privacy(settings)
 
     def start(self) -> None:
         """Begin to watch for ends."""
@@ -121,7 +132,7 @@ class Daemon:
             return
         boot_id = self.sources.run("proc", read_boot_id, self._table.root) or ""
         self._obituaries = Obituaries(self.history, boot_id)
-        self._roll = Roll(self.history, boot_id)
+        self._roll = Roll(self.history, boot_id, conceals=self._privacy.conceals)
         self._ends = open_ends(
             self.settings, self.sources, self.wake.set, self._sampler.cgroup_of, self._describe
         )
@@ -161,7 +172,10 @@ class Daemon:
         snapshot = Snapshot(
             taken_at=around.now,
             kernels=tuple(live),
-            sources=self.sources.end(),
+            sources=tuple(
+                status._replace(problem=self._privacy.reduce_text(status.problem))
+                for status in self.sources.end()
+            ),
             sample_duration_seconds=self.monotonic() - began,
             sample_lag_seconds=lag,
             skipped_files=self._found.skipped,
@@ -239,6 +253,8 @@ class Daemon:
         return news
 
     def _announce(self, obituaries: Obituaries, death: Death, boot_id: str | None = None) -> None:
+        if self._privacy.conceals:
+            death = without_cgroups(death)
         if not obituaries.announce(death, boot_id):
             return
         kernel, verdict = death.kernel, death.verdict
@@ -294,7 +310,7 @@ class Daemon:
             uid=born.uid,
             hub_user=born.hub_user,
         )
-        return None if kernel is None else next(iter(self._privacy.reduce([kernel])))
+        return None if kernel is None else self._privacy.reduce_one(kernel)
 
     def _find_kernels(self, changes: Changes) -> tuple[Kernel, ...]:
         if changes.came or changes.went:
@@ -309,6 +325,14 @@ class Daemon:
             self._processes,
             self._boot_time,
         )
+        if found is None:  # somebody's home does not answer: others have kernels as well
+            found = self.sources.run(
+                "proc",
+                self._discovery.find_without_files,
+                self._processes,
+                self._boot_time,
+                self._found,
+            )
         if found is not None:
             self._found = found
             for source, problem in found.problems.items():
@@ -361,13 +385,37 @@ class Daemon:
         return self._sampler.sample(kernel, self._families.members(kernel.process), around, said)
 
 
-def sample_for_ever(daemon: Daemon, published: Published, stop: threading.Event) -> None:
-    """Tick at a steady pace until ``stop``; a tick that is missed is not made up for."""
+def without_cgroups(death: Death) -> Death:
+    """A death whose evidence does not name cgroups: they are often named after people."""
+    because, records = death.verdict.because, death.evidence.oom_records
+    for record in records or ():
+        if record.cgroup:
+            because = because.replace(record.cgroup, HIDDEN)
+    if records is not None:
+        records = tuple(record._replace(cgroup="") for record in records)
+    return replace(
+        death,
+        verdict=death.verdict._replace(because=because),
+        evidence=replace(death.evidence, oom_records=records),
+    )
+
+
+def sample_for_ever(
+    daemon: Daemon,
+    published: Published,
+    stop: threading.Event,
+    alive: Callable[[], None] = lambda: None,
+) -> None:
+    """Tick at a steady pace until ``stop``; a tick that is missed is not made up for.
+
+    ``alive`` is called after each.
+    """
     interval = daemon.settings["sample.interval"]
     due = daemon.monotonic()
     while not stop.is_set():
         snapshot = daemon.tick(lag=max(0.0, daemon.monotonic() - due))
         publish(snapshot, published)
+        alive()
         due = max(due + interval, daemon.monotonic() - interval)
         while not stop.is_set() and (left := due - daemon.monotonic()) > 0:
             patience = daemon.patience_seconds()
@@ -388,9 +436,10 @@ def serve(settings: Settings) -> int:
     """Watch and serve until SIGINT or SIGTERM. The exit status.
 
     Raises :exc:`OSError` if an address cannot be listened on, ``AlreadyRunning`` if another
-    daemon has the state directory.
+    daemon has the state directory, ``LockError`` if the lock's file cannot be used.
     """
     with contextlib.ExitStack() as stack:
+        lock = open_lock(settings)
         listeners = [stack.enter_context(listen(a)) for a in settings["web.listen-address"]]
         protect_from_oom()
         gpus = Gpus.open() if settings["source.nvml"] else None
@@ -404,13 +453,14 @@ def serve(settings: Settings) -> int:
         # What was loaded until now stays: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
-        server = Server(create_app(published, settings))
+        server = Server(create_app(published, settings, lock=lock), lock)
+        notifier = Notifier()
         stop = threading.Event()
         failed = threading.Event()
 
         def sample() -> None:
             try:
-                sample_for_ever(daemon, published, stop)
+                sample_for_ever(daemon, published, stop, notifier.alive)
             finally:
                 if not stop.is_set():  # a fault of ours: better to end than to serve old numbers
                     failed.set()
@@ -423,9 +473,12 @@ def serve(settings: Settings) -> int:
         sampler.start()
         for address in settings["web.listen-address"]:
             log.info("serving", extra={"address": str(address)})
+        # Who connects from now on is kept by linux until the server takes them in.
+        notifier.ready(settings["sample.interval"])
         try:
             asyncio.run(server.serve(sockets=listeners))
         finally:
+            notifier.stopping()
             stop.set()
             daemon.wake.set()
             sampler.join()

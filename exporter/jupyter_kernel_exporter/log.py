@@ -5,6 +5,7 @@ A line is a constant sentence and fields: ``log.warning("file skipped", extra={"
 
 import json
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
@@ -13,9 +14,11 @@ _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "t
 class Formatter(logging.Formatter):
     """One line per record: time, level, sentence, then the fields in the order they were given."""
 
-    def __init__(self, form: str) -> None:
+    def __init__(self, form: str, reduce: Callable[[str], str] = str) -> None:
         super().__init__()
         self._form = form
+        self._reduce = reduce
+        """What may be seen of a text."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line for a record; newlines and control characters never get through."""
@@ -28,6 +31,11 @@ class Formatter(logging.Formatter):
         row |= {key: value for key, value in record.__dict__.items() if key not in _OWN}
         if record.exc_info:
             row["exception"] = self.formatException(record.exc_info)
+        if self._reduce is not str:
+            row = {
+                key: value if isinstance(value, int | float) else self._reduce(str(value))
+                for key, value in row.items()
+            }
         if self._form == "json":
             return json.dumps(row, default=str)
         return " ".join(f"{key}={_quote(str(value))}" for key, value in row.items())
@@ -38,10 +46,10 @@ def _quote(text: str) -> str:
     return text if plain else json.dumps(text, ensure_ascii=not text.isprintable())
 
 
-def set_up(level: str, form: str) -> None:
-    """Send everything from ``level`` upwards to stderr in that form."""
+def set_up(level: str, form: str, reduce: Callable[[str], str] = str) -> None:
+    """Send everything from ``level`` upwards to stderr in that form; of texts what may be seen."""
     handler = logging.StreamHandler()
-    handler.setFormatter(Formatter(form))
+    handler.setFormatter(Formatter(form, reduce))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

@@ -1,4 +1,4 @@
-"""3. Samples -> how long the memory of each kernel will last: which numbers a forecast is fed with.
+"""Samples -> how long the memory of each kernel will last: which numbers a forecast is fed with.
 
 A kernel that has its cgroup to itself is forecast by what counts against that cgroup's limit:
 linux counts shared memory and files on tmpfs there, and leaves out page cache that can be dropped,

@@ -50,6 +50,14 @@ def parse_path(text: str) -> str:
     return text.rstrip("/") or "/"
 
 
+def parse_host(text: str) -> str:
+    """A host name or address, without a port."""
+    name = text.lower().removesuffix(".")
+    if not name or any(c in name for c in " /@,[]") or name.count(":") == 1:
+        raise ValueError("expected a host name without a port")
+    return name
+
+
 def parse_url_path(text: str) -> str:
     """The path part of a URL."""
     if not text.startswith("/") or text == "/" or any(c in text for c in " ?#{}"):
@@ -147,6 +155,23 @@ SETTINGS: tuple[Setting, ...] = (
         "HOST:PORT",
         True,
     ),
+    Setting(
+        "web.config.file",
+        parse_path,
+        "",
+        "file with TLS, users and headers in the format of all Prometheus exporters; it is read "
+        "again when it changes",
+        "FILE",
+    ),
+    Setting(
+        "web.allowed-host",
+        parse_host,
+        (),
+        "a host name to answer to besides those of loopback, as behind a proxy; may be given "
+        "several times",
+        "NAME",
+        True,
+    ),
     Setting("web.telemetry-path", parse_url_path, "/metrics", "path of the metrics", "PATH"),
     Setting(
         "runtime-dir",
@@ -181,10 +206,19 @@ SETTINGS: tuple[Setting, ...] = (
         "DIR",
     ),
     Setting(
+        "privacy.username",
+        one_of("raw", "hashed", "none"),
+        "raw",
+        "how people are named: raw, hashed (the same name for the same person, with a key of this "
+        "host's own) or none",
+        "MODE",
+    ),
+    Setting(
         "privacy.notebook",
         one_of("path", "basename", "none"),
         "basename",
-        "how much of a notebook's path may be seen: path, basename or none",
+        "how much of a notebook's path may be seen: path (with raw usernames only), basename or "
+        "none",
         "MODE",
     ),
     Setting(
@@ -221,9 +255,17 @@ class Settings:
 
 
 def state_directory(settings: Settings, environ: Mapping[str, str] = os.environ) -> str:
-    """Where deaths and counters last; by the XDG base directory specification if not root."""
-    if settings["state-dir"]:
-        return str(settings["state-dir"])
+    """Where deaths and counters last; by the XDG base directory specification if not root.
+
+    What was written down under other names is not shown: each way to name people has its own place.
+    """
+    mode = settings["privacy.username"]
+    return _state_home(settings["state-dir"], environ) + ("" if mode == "raw" else f"/{mode}")
+
+
+def _state_home(given: str, environ: Mapping[str, str]) -> str:
+    if given:
+        return given
     if os.geteuid() == 0:
         return "/var/lib/jupyter-kernel-exporter"
     home = environ.get("HOME", "")

@@ -16,7 +16,8 @@ FLOW = (
     {"model"},
     {"sources"},
     {"linux"},
-    {"discover", "sample", "privacy"},
+    {"discover", "sample", "forecast", "privacy"},
+    {"outlook"},
     {"deaths"},
     {"publish"},
     {"serve"},
@@ -25,7 +26,7 @@ FLOW = (
     {"doctor"},
 )
 """A room may import from its own row and from the rows above."""
-ASIDE = {"__init__", "__main__", "cli", "log", "demo", "demo_notebooks", "demo_server"}
+ASIDE = {"__init__", "__main__", "bundle", "cli", "log", "demo", "demo_notebooks", "demo_server"}
 """What stands beside the flow: how the program is started, and what is shown in the demo."""
 
 

@@ -133,11 +133,22 @@ def test_a_restart_is_a_new_process_with_the_same_id(host: Host) -> None:
     assert second.started_at > first.started_at
 
 
-def test_very_young_processes_have_to_wait(host: Host) -> None:
-    """A wrapper needs a moment to start its child."""
-    host.kernel(10, host.file(), started=100.99)
-    assert host.kernels() == {}
-    assert host.kernels(0.2) == {"a": 10}
+def test_very_young_processes_need_not_wait(host: Host) -> None:
+    """One that was started this moment shows."""
+    host.kernel(10, host.file(), started=101.0)
+    assert host.kernels() == {"a": 10}
+
+
+def test_an_ipykernel_that_leads_no_session_shows_at_once(host: Host) -> None:
+    """VS Code's are children of its extension host; what they run tells before their ports do."""
+    path = host.file("kernel-v2-4711abc.json")
+    arguments = ["/usr/bin/python", "-m", "ipykernel_launcher", f"--f={path}"]
+    host.proc.add(10, arguments, ppid=4, session=3, started=100.5)
+    (kernel,) = host.find().kernels
+    assert (kernel.id, kernel.ready) == ("v2-4711abc", False)
+    host.proc.remove(10)
+    host.proc.add(11, ["grep", "ipykernel", path], ppid=4, session=3, started=100.5)
+    assert host.kernels(1.0) == {}
 
 
 def test_rs_shell_becomes_the_kernel(host: Host) -> None:
@@ -180,15 +191,85 @@ def test_the_child_of_a_wrapper_is_the_kernel(host: Host, wrapper: list[str]) ->
     assert host.kernels(20.0) == {"a": 10}
 
 
-def test_a_wrapper_that_is_slow_to_start_its_child(host: Host) -> None:
-    """While it runs something else first, nothing is claimed; then the child is."""
+WRAPPERS = {
+    "shell string": ["bash", "-c", "module load python; python3 -m ipykernel -f {}; echo"],
+    "script": ["/bin/sh", "/opt/kernel.sh", "{}"],
+}
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS.values(), ids=WRAPPERS.keys())
+def test_a_slow_wrapper_stands_in_for_its_child(host: Host, wrapper: list[str]) -> None:
+    """It is shown as starting while it runs something else first; then the child is shown."""
     path = host.file()
-    host.proc.add(9, ["/bin/sh", "/opt/kernel.sh", path], started=100.5, environ=JUPYTER)
-    host.proc.add(10, ["module", "load", "python"], ppid=9, session=9, started=100.6)
-    assert host.kernels() == {}
+    host.proc.add(2, SERVER, started=1.0)
+    arguments = [word.format(path) for word in wrapper]
+    host.proc.add(9, arguments, ppid=2, started=100.9, environ=JUPYTER)
+    host.proc.add(10, ["module", "load", "python"], ppid=9, session=9, started=100.9)
+    (stand_in,) = host.find().kernels
+    assert (stand_in.process.pid, stand_in.ready) == (9, False)
+    assert host.find(30.0).kernels == (stand_in,)
     host.proc.remove(10)
-    host.kernel(11, path, ppid=9, session=9, started=101.2)
-    assert host.kernels(1.0) == {"a": 11}
+    host.proc.add(11, arguments, ppid=9, session=9, started=131.5, forked=True)
+    assert host.find(1.0).kernels == (stand_in,)
+    host.kernel(11, path, ppid=9, session=9, started=131.5)
+    (kernel,) = host.find(1.0).kernels
+    assert (kernel.id, kernel.process.pid, kernel.ready) == ("a", 11, False)
+    assert kernel.started_at == BOOT + 131.5
+    host.kernel(11, path, ppid=9, session=9, started=131.5, sockets=[77])
+    host.listen()
+    assert [(k.process.pid, k.ready) for k in host.find(1.0).kernels] == [(11, True)]
+    # What the wrapper does after the kernel's end is no kernel, but it may start another.
+    host.proc.remove(11)
+    for port in PORTS.values():
+        host.proc.close(port)
+    assert host.kernels(0.1) == {}
+    assert host.kernels(100.0) == {}
+    host.kernel(12, path, ppid=9, session=9, started=host.now)
+    assert host.kernels(1.0) == {"a": 12}
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS.values(), ids=WRAPPERS.keys())
+def test_a_slow_wrapper_becomes_the_kernel(host: Host, wrapper: list[str]) -> None:
+    """By exec, however late; it is the same process, and its environment has grown."""
+    path = host.file()
+    host.proc.add(2, SERVER, started=1.0)
+    arguments = [word.format(path) for word in wrapper]
+    host.proc.add(9, arguments, ppid=2, started=100.9, environ=JUPYTER)
+    (stand_in,) = host.find().kernels
+    assert (stand_in.process.pid, stand_in.ready, stand_in.username) == (9, False, str(os.getuid()))
+    host.find(30.0)
+    more = {**JUPYTER, "JUPYTERHUB_USER": "alice"}
+    host.kernel(9, path, ppid=2, started=100.9, environ=more)
+    assert host.kernels(1.0) == {"a": 9}
+    host.kernel(9, path, ppid=2, started=100.9, environ=more, sockets=[77])
+    host.listen()
+    (kernel,) = host.find(1.0).kernels
+    assert kernel.process == stand_in.process
+    assert (kernel.ready, kernel.username) == (True, "alice")
+
+
+def test_shell_strings_that_start_no_kernel(host: Host) -> None:
+    """What reads a file left over is told from what Jupyter started to be a kernel."""
+    path, other = host.file(), host.file("kernel-b.json")
+    host.proc.add(2, SERVER, started=1.0)
+    console = ["bash", "-c", f"jupyter console --existing {path}"]
+    grep = ["bash", "-c", f"grep foo {path}"]
+    # In a terminal, and as what `ssh host '...'` and cron start.
+    host.proc.add(10, console, ppid=4, session=4)
+    host.proc.add(11, grep, ppid=1)
+    # In Jupyter's own terminal, whose server was started in a kernel's cell.
+    host.proc.add(12, grep, ppid=2, environ={"JPY_PARENT_PID": "1"})
+    # What a cell left behind when its kernel ended, and what one starts now.
+    host.proc.add(13, grep, ppid=1, environ=JUPYTER)
+    host.kernel(20, host.file("kernel-c.json"), ppid=2)
+    host.proc.add(21, grep, ppid=20, environ={"JPY_PARENT_PID": "20"})
+    # Which of the two would be the kernel's?
+    host.proc.add(14, ["bash", "-c", f"cp {path} /tmp; cat {other}"], ppid=2, environ=JUPYTER)
+    # An editor.
+    host.proc.add(15, ["vim", "-c", f"r {path}"], ppid=4, session=4)
+    assert host.kernels() == {"c": 20}
+    host.proc.remove(20)
+    assert host.kernels(100.0) == {}
 
 
 def test_workers_are_no_kernels(host: Host) -> None:
@@ -226,14 +307,14 @@ def test_programs_that_look_at_the_file_are_no_kernels(host: Host) -> None:
 
 
 def test_a_kernel_that_leads_no_session_is_known_by_its_ports(host: Host) -> None:
-    """VS Code's are the children of its extension host."""
-    path = host.file("kernel-v2-4711abc.json")
-    arguments = ["python", "-m", "ipykernel_launcher", f"--f={path}"]
+    """As one that somebody starts in a terminal, whatever program it is."""
+    path = host.file()
+    arguments = ["xpython", "-f", path]
     host.proc.add(10, arguments, ppid=4, session=3, started=100.5)
     assert host.kernels() == {}
     host.proc.add(10, arguments, ppid=4, session=3, started=100.5, sockets=[77])
     host.listen()
-    assert host.kernels(1.0) == {"v2-4711abc": 10}
+    assert host.kernels(1.0) == {"a": 10}
 
 
 def test_stale_files_and_ports_of_others_prove_nothing(host: Host) -> None:
@@ -536,3 +617,27 @@ def test_processes_without_a_command_line(host: Host) -> None:
     assert host.kernels() == {"a": 10}
     host.proc.add(10, [], started=100.5)
     assert host.kernels(100.0) == {}
+
+
+def test_what_is_found_while_a_home_does_not_answer(host: Host) -> None:
+    """Known kernels stay as they are, new ones show what their processes tell."""
+    host.kernel(10, host.file(), sockets=[77])
+    host.kernel(11, host.file("kernel-b.json"))
+    host.listen()
+    known = host.find()
+    host.proc.remove(11)
+    environ = {**JUPYTER, "JPY_SESSION_NAME": "c.ipynb", "JUPYTERHUB_USER": "alice"}
+    host.kernel(12, host.file("kernel-c.json"), environ=environ)
+    host.now += 1.0
+    found = host.discovery.find_without_files(host.proc.table, host.boot, known)
+    first, second = found.kernels
+    assert first is known.kernels[0]
+    assert (second.id, second.process.pid, second.ready) == ("c", 12, None)
+    assert (second.username, second.notebook, second.kernel_name) == ("alice", "c.ipynb", "")
+    # It answers again.
+    (first, second) = host.find(1.0).kernels
+    assert first is known.kernels[0]
+    assert (second.id, second.kernel_name) == ("c", "py")
+    host.proc.remove(12)
+    found = host.discovery.find_without_files(host.proc.table, host.boot, host.find())
+    assert [kernel.id for kernel in found.kernels] == ["a"]

@@ -10,6 +10,7 @@ from jupyter_kernel_exporter.discover.arguments import (
     find_mentions,
     is_ipykernel,
     is_jupyter,
+    runs_ipykernel,
 )
 
 K = "/run/jupyter/kernel-0a1b.json"
@@ -115,3 +116,25 @@ def test_jupyter_is_known_by_its_name(arguments: list[str], jupyter: bool, ipyke
     """By the program or the module, not by a folder that happens to be called so."""
     assert is_jupyter(arguments) is jupyter
     assert is_ipykernel(arguments) is ipykernel
+
+
+@pytest.mark.parametrize(
+    ("arguments", "runs"),
+    [
+        (["python", "-m", "ipykernel", "-f", K], True),
+        (
+            ["/usr/bin/python3.11", "-Xfrozen_modules=off", "-m", "ipykernel_launcher", "-f", K],
+            True,
+        ),
+        (["pypy3", "-m", "ipykernel_launcher", f"--f={K}"], True),
+        (["unshare", "--fork", "python", "-m", "ipykernel_launcher", "-f", K], False),
+        (["grep", "-m", "ipykernel", K], False),
+        (["python", "-m", "pydoc", "-m", "ipykernel", K], False),
+        (["python", "-m", "ipykernel_launchers", "-f", K], False),
+        (["python", "-m"], False),
+        ([], False),
+    ],
+)
+def test_ipykernel_is_known_by_what_is_run(arguments: list[str], runs: bool) -> None:
+    """Neither a wrapper around it nor whoever names it runs it."""
+    assert runs_ipykernel(arguments) is runs

@@ -18,6 +18,7 @@ WORKER = Facts(
 )
 WRAPPER = replace(STARTING, pid=5, start_ticks=90, arguments=2)
 CHILD = replace(STARTING, parent=5, leads_session=False)
+STRING = replace(WRAPPER, in_string=True, launchers_child=True)
 VIEWER = Facts(pid=30, parent=3, start_ticks=300, arguments=3, launched=False, owns=False)
 
 
@@ -61,7 +62,6 @@ CASES = {
     ),
     # Nobody has the ports yet.
     "it is starting": Case((STARTING,), 10),
-    "it is starting, and may be a wrapper": Case((replace(STARTING, settling=True),), None),
     "it starts a worker before it has its ports": Case((STARTING, replace(WORKER, owns=False)), 10),
     "a shell and its child are starting": Case((WRAPPER, CHILD), 10),
     "three wrappers": Case(
@@ -73,7 +73,31 @@ CASES = {
         ),
         10,
     ),
-    "a shell whose child is not there yet": Case((replace(WRAPPER, in_string=True),), None),
+    "a script whose child is not there yet": Case((WRAPPER,), 5),
+    "a shell string that Jupyter started, its child not there yet": Case((STRING,), 5),
+    "a string within a string": Case(
+        (STRING, replace(CHILD, in_string=True), replace(CHILD, pid=11, parent=3, arguments=4)), 10
+    ),
+    "a shell string, and its child": Case((STRING, CHILD), 10),
+    "a shell string that somebody else started": Case(
+        (replace(STRING, launchers_child=False),), None
+    ),
+    "a shell string in a cell": Case((replace(STRING, below_kernel=True),), None),
+    "a shell string in a terminal": Case((replace(STRING, leads_session=False),), None),
+    "a wrapper whose kernel has ended": Case((replace(WRAPPER, outlived=True),), None),
+    "a shell string whose kernel has ended": Case((replace(STRING, outlived=True),), None),
+    "a wrapper that starts its kernel again": Case((replace(STRING, outlived=True), CHILD), 10),
+    "ipykernel, whoever started it": Case(
+        (replace(STARTING, leads_session=False, launched=False, runs_ipykernel=True),), 10
+    ),
+    "a worker that ipykernel forked first": Case(
+        (
+            replace(STARTING, leads_session=False, launched=False, runs_ipykernel=True),
+            replace(WORKER, owns=False, runs_ipykernel=True),
+        ),
+        10,
+    ),
+    "a wrapper above an ipykernel": Case((WRAPPER, replace(CHILD, runs_ipykernel=True)), 10),
     "a wrapper with two children that name the file": Case(
         (WRAPPER, CHILD, replace(CHILD, pid=11, arguments=9)), None
     ),
@@ -99,6 +123,9 @@ CASES = {
             replace(CHILD, owns=None, launched=None),
         ),
         10,
+    ),
+    "unreadable, a shell string alone": Case(
+        (replace(WRAPPER, in_string=True, owns=None, launched=None),), None
     ),
     "unreadable, with a later viewer": Case(
         (UNREADABLE, replace(UNREADABLE, pid=31, start_ticks=500, arguments=3)), 10

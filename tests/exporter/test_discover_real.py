@@ -4,195 +4,39 @@ import contextlib
 import json
 import os
 import pwd
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
-from jupyter_client.manager import KernelManager
 
-from jupyter_kernel_exporter.discover import Discovery, Found
-from jupyter_kernel_exporter.linux.host import read_boot_time
-from jupyter_kernel_exporter.linux.proctable import ProcessTable
-from jupyter_kernel_exporter.model import Kernel
-from support.jupyter import (
-    PYTHON_ARGV,
-    Folders,
-    Server,
-    end,
-    execute,
-    kernelspec,
-    running_server,
-    wait_until,
-)
+from support.daemon import Daemon, running_daemon
+from support.jupyter import Folders, execute, wait_until
+from support.zoo import IS_ROOT, RUN, STARTED_BY_SERVER, Watch, Zoo, child, running_zoo
 
 pytestmark = pytest.mark.real
 
 ME = pwd.getpwuid(os.getuid()).pw_name
-IS_ROOT = os.getuid() == 0
-RUN = f"of-run-{os.getpid()}"
-"""Part of the ids that the tests choose: two runs may go on at the same time."""
 PORT_NAMES = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
-
-WRAPPED = ("bash", "-c", f"{sys.executable} -m ipykernel_launcher -f {{connection_file}}; echo")
-UNSHARED = ("unshare", "--pid", "--mount", "--fork", "--mount-proc", *PYTHON_ARGV)
-HUB = {"JUPYTERHUB_USER": "alice", "JUPYTERHUB_SERVER_NAME": "gpu"}
-SPECS = {
-    "other": kernelspec(PYTHON_ARGV, env=HUB),
-    "wrapped": kernelspec(WRAPPED),
-    "unshared": kernelspec(UNSHARED),
-}
-STARTED_BY_SERVER = (
-    ("python3", "a.ipynb"),
-    ("other", "sub/b.ipynb"),
-    ("xpython", None),
-    ("ir", None),
-    ("wrapped", "c.ipynb"),
-    ("unshared", None),
-)
-"""Kernelspecs, and the notebooks that they are started for."""
-WORKERS = """
-import multiprocessing, time
-fork = multiprocessing.get_context("fork")
-workers = [fork.Process(target=time.sleep, args=(3600,), daemon=True) for _ in range(10)]
-for worker in workers:
-    worker.start()
-print(len(workers))
-"""
-RUN_A_NOTEBOOK = """
-import nbformat
-from nbclient import NotebookClient
-cell = nbformat.v4.new_code_cell("input_is_never_given = __import__('time').sleep(3600)")
-NotebookClient(nbformat.v4.new_notebook(cells=[cell]), timeout=None).execute()
-"""
-EMBED = "from ipykernel.embed import embed_kernel; embed_kernel()"
-
-
-@dataclass
-class Watch:
-    """A discovery with its process table, looking only at what a test has started."""
-
-    folders: Folders
-    table: ProcessTable = field(default_factory=ProcessTable)
-    discovery: Discovery = field(default_factory=Discovery)
-
-    def find(self) -> Found:
-        """Look once, as the daemon does each second."""
-        self.table.scan()
-        return self.discovery.find(self.table.processes, read_boot_time("/proc"))
-
-    def kernels(self) -> dict[str, Kernel]:
-        """The kernels that belong to the test, by id: other tests may run beside it."""
-        found = self.find().kernels
-        ours = {process.pid for process in self.folders.processes()}
-        kernels = [kernel for kernel in found if kernel.process.pid in ours]
-        assert len({kernel.id for kernel in kernels}) == len(kernels)
-        return {kernel.id: kernel for kernel in kernels}
-
-    def wait_for(self, kernel_id: str) -> Kernel:
-        """Look until a kernel is there and ready."""
-
-        def look() -> Kernel | None:
-            kernel = self.kernels().get(kernel_id)
-            return kernel if kernel and kernel.ready else None
-
-        return wait_until(look, f"{kernel_id} is found and ready")
-
-
-@dataclass
-class Host:
-    """What runs while the tests look."""
-
-    server: Server
-    watch: Watch
-    ids: dict[str, str]
-    """What was started, and the id that its kernel must have."""
-    pids: dict[str, int]
-    """And the process, where it has told."""
-
-
-@contextlib.contextmanager
-def child(arguments: Sequence[str], folders: Folders, **more: str) -> "Iterator[int]":
-    """A process of a test; ended with it."""
-    process = subprocess.Popen(
-        arguments,
-        env=folders.environ(more),
-        cwd=folders.work,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session="JPY_PARENT_PID" in more,
-    )
-    with process:
-        try:
-            yield process.pid
-        finally:
-            end(process, within=5.0)
-
-
-@contextlib.contextmanager
-def ipc_kernel(folders: Folders) -> Iterator[str]:
-    """A kernel that listens on unix sockets; its id."""
-    path = folders.runtime / f"kernel-ipc-{RUN}.json"
-    manager = KernelManager(transport="ipc", connection_file=str(path), kernel_name="python3")
-    manager.start_kernel(env=folders.environ(), cwd=str(folders.work))
-    try:
-        yield f"ipc-{RUN}"
-    finally:
-        manager.shutdown_kernel(now=True)
-        manager.cleanup_resources()
-        manager.context.destroy()
 
 
 @pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zoo]:
     """Kernels of every kind, and processes that are easily taken for one."""
-    home = tmp_path_factory.mktemp("jupyter")
-    with running_server(home, kernelspecs=SPECS) as server, contextlib.ExitStack() as stack:
-        folders = server.folders
-        ids = {}
-        for name, notebook in STARTED_BY_SERVER:
-            if (name == "ir" and not shutil.which("R")) or (name == "unshared" and not IS_ROOT):
-                continue
-            ids[name] = server.start_kernel(name, notebook)
-        ids["ipc"] = stack.enter_context(ipc_kernel(folders))
-        python = sys.executable
-        own = stack.enter_context(child([python, "-m", "ipykernel"], folders))
-        embedded = stack.enter_context(child([python, "-c", EMBED], folders))
-        ids |= {"own file": str(own), "embedded": str(embedded)}
-        stack.enter_context(child([python, "-c", RUN_A_NOTEBOOK], folders))
-        (file,) = wait_until(lambda: list((home / "tmp").glob("tmp*.json")), "nbclient's file")
-        ids["nbclient"] = file.stem
-        watch = Watch(folders)
-        for kernel_id in ids.values():
-            watch.wait_for(kernel_id)
-        # Whatever looks like a kernel comes when there is something to look like.
-        assert server.execute(ids["python3"], WORKERS) == "10"
-        existing = str(server.connection_file(ids["other"]))
-        stack.enter_context(child(["tail", "-f", existing], folders))
-        stack.enter_context(child(["tail", "-f", existing], folders, JPY_PARENT_PID="1"))
-        stale = folders.runtime / "kernel-stale.json"
-        shutil.copy(existing, stale)
-        stack.enter_context(child(["tail", "-f", str(stale)], folders))
-        pids = {
-            name: int(server.execute(ids[name], code))
-            for name, code in {
-                "python3": "__import__('os').getpid()",
-                "xpython": "print(__import__('os').getpid())",
-                "ir": "cat(Sys.getpid())",
-                "wrapped": "__import__('os').getpid()",
-            }.items()
-            if name in ids
-        } | {"own file": own, "embedded": embedded}
-        yield Host(server, watch, ids, pids)
+    with running_zoo(tmp_path_factory.mktemp("jupyter")) as zoo:
+        yield zoo
 
 
-def test_exactly_the_kernels_are_found(host: Host) -> None:
+def test_exactly_the_kernels_are_found(host: Zoo) -> None:
     """Each once; by a discovery that saw them come, and by one that came later."""
     assert host.watch.kernels().keys() == set(host.ids.values())
     latecomer = Watch(host.server.folders)
@@ -200,20 +44,28 @@ def test_exactly_the_kernels_are_found(host: Host) -> None:
     assert all(kernel.ready for kernel in latecomer.kernels().values())
 
 
-def test_the_process_is_the_one_that_answers(host: Host) -> None:
+def test_the_process_is_the_one_that_answers(host: Zoo) -> None:
     """Not the wrapper, not a worker."""
     kernels = host.watch.kernels()
     assert {name: kernels[host.ids[name]].process.pid for name in host.pids} == host.pids
 
 
-def test_kernels_are_attributed(host: Host) -> None:
+def notebooks(spec: str) -> list[tuple[str, str]]:
+    """What was started of a kernelspec, and for which notebook."""
+    return [(n, notebook) for n, (name, notebook) in STARTED_BY_SERVER.items() if name == spec]
+
+
+def test_kernels_are_attributed(host: Zoo) -> None:
     """User, kernelspec, notebook and server, as far as somebody says."""
     kernels = host.watch.kernels()
     work = host.server.folders.work
     here = f":{host.server.port}"
+    hubs = {name: ("alice", "other", f"{work}/{n}", "gpu") for name, n in notebooks("other")}
+    mine = {name: (ME, "python3", f"{work}/{n}", here) for name, n in notebooks("python3")}
+    assert len(hubs | mine) == 20
     expected = {
-        "python3": (ME, "python3", f"{work}/a.ipynb", here),
-        "other": ("alice", "other", f"{work}/sub/b.ipynb", "gpu"),
+        **hubs,
+        **mine,
         "xpython": (ME, "xpython", "", here),
         "ir": (ME, "ir", "", here),
         "wrapped": (ME, "wrapped", f"{work}/c.ipynb", here),
@@ -230,7 +82,7 @@ def test_kernels_are_attributed(host: Host) -> None:
     assert seen == {name: labels for name, labels in expected.items() if name in host.ids}
 
 
-def test_start_times_are_those_of_the_processes(host: Host) -> None:
+def test_start_times_are_those_of_the_processes(host: Zoo) -> None:
     """To the hundredth, but for linux' rounding of the time of boot to a second."""
     kernel = host.watch.kernels()[host.ids["python3"]]
     code = "import psutil; print(psutil.Process().create_time())"
@@ -239,13 +91,13 @@ def test_start_times_are_those_of_the_processes(host: Host) -> None:
     )
 
 
-def test_a_quiet_host_gives_the_same_objects(host: Host) -> None:
+def test_a_quiet_host_gives_the_same_objects(host: Zoo) -> None:
     """Whoever is sampled by these objects may keep things by them."""
     first, second = host.watch.kernels(), host.watch.kernels()
     assert [k for k in first if first[k] is not second[k]] == []
 
 
-def test_a_kernel_that_a_cell_starts_has_no_notebook(host: Host) -> None:
+def test_a_kernel_that_a_cell_starts_has_no_notebook(host: Zoo) -> None:
     """Its environment has the notebook of the kernel that the cell runs in."""
     code = f"""
     from jupyter_client.manager import KernelManager
@@ -264,7 +116,7 @@ def test_a_kernel_that_a_cell_starts_has_no_notebook(host: Host) -> None:
     assert f"cell-{RUN}" not in host.watch.kernels()
 
 
-def test_start_restart_and_end(host: Host) -> None:
+def test_start_restart_and_end(host: Zoo) -> None:
     """Seen at the next look after each; a restart keeps the id and is a new process."""
     server, watch = host.server, host.watch
     kernel_id = server.start_kernel("python3", "d.ipynb")
@@ -278,13 +130,121 @@ def test_start_restart_and_end(host: Host) -> None:
     assert kernel_id not in watch.kernels()
 
 
-def test_a_kernel_is_there_before_it_is_ready(host: Host) -> None:
+def test_a_kernel_is_there_before_it_is_ready(host: Zoo) -> None:
     """Loading takes seconds; it uses memory all the while."""
     kernel_id = host.server.start_kernel("python3")
     found = wait_until(lambda: host.watch.kernels().get(kernel_id), "it is found", every=0.01)
     assert found.ready is False
     assert host.watch.wait_for(kernel_id).process == found.process
     host.server.shut_down_kernel(kernel_id)
+
+
+@pytest.mark.parametrize("spec", ["gated", "gated-exec"])
+def test_a_wrapper_shows_until_its_kernel_does(host: Zoo, spec: str) -> None:
+    """At the very next look, however long it takes to prepare; the id never goes away."""
+    server, watch = host.server, host.watch
+    kernel_id = server.start_kernel(spec, "slow.ipynb")
+    wrapper = watch.kernels()[kernel_id]
+    assert psutil.Process(wrapper.process.pid).cmdline()[0] == "bash"
+    assert (wrapper.ready, wrapper.kernel_name) == (False, spec)
+    assert wrapper.notebook.endswith("/slow.ipynb")
+    with host.gate.open("w") as gate:  # waits for its reader
+        gate.write("go\n")
+
+    def kernel_is_ready() -> bool:
+        return bool(watch.kernels()[kernel_id].ready)
+
+    wait_until(kernel_is_ready, "the kernel is ready", every=0.01)
+    kernel = watch.kernels()[kernel_id]
+    assert str(kernel.process.pid) == server.execute(kernel_id, "__import__('os').getpid()")
+    assert (kernel.process == wrapper.process) is (spec == "gated-exec")
+    assert kernel.notebook == wrapper.notebook
+    server.shut_down_kernel(kernel_id)
+    assert kernel_id not in watch.kernels()
+
+
+BURN = "import time\nend = time.process_time() + 1.5\nwhile time.process_time() < end: pass"
+BURN_IN_PYTHON = f"""
+import resource, subprocess, sys
+subprocess.run([sys.executable, "-c", {BURN!r}], check=True)
+exec({BURN!r})
+burnt = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+print(sum(b.ru_utime + b.ru_stime for b in burnt))
+"""
+BURN_IN_R = f"""
+system2("{sys.executable}", c("-c", shQuote({json.dumps(BURN)})))
+end <- sum(proc.time()[1:2]) + 1.5
+while (sum(proc.time()[1:2]) < end) {{}}
+cat(sum(proc.time()[c(1, 2, 4, 5)]))
+"""
+BURNERS = {
+    "python3": BURN_IN_PYTHON,
+    "wrapped": BURN_IN_PYTHON,
+    "unshared": BURN_IN_PYTHON,
+    "ir": BURN_IN_R,
+}
+
+
+def by_kernel(daemon: Daemon, name: str) -> dict[str, float]:
+    """A metric by kernel, its further labels added up."""
+    found: dict[str, float] = {}
+    for labels, value in daemon.series(name).items():
+        kernel_id = re.findall(r'kernel_id="([^"]*)"', labels)[0]
+        found[kernel_id] = found.get(kernel_id, 0.0) + value
+    return found
+
+
+def wait_for_a_new_sample(daemon: Daemon) -> None:
+    """One that was begun after this moment."""
+    now = time.time()
+
+    def is_new() -> bool:
+        return bool(daemon.http.get("/api/v1/kernels").json()["taken_at"] > now)
+
+    wait_until(is_new, "a new sample")
+
+
+def rss_of_mappings(pids: Mapping[str, int]) -> dict[str, int]:
+    """What linux finds in the page tables of each, bytes."""
+    texts = {name: Path(f"/proc/{pid}/smaps_rollup").read_text() for name, pid in pids.items()}
+    found = {name: re.findall(r"^Rss: +(\d+) kB", t, re.MULTILINE) for name, t in texts.items()}
+    return {name: int(numbers[0]) << 10 for name, numbers in found.items()}
+
+
+def test_the_daemon_shows_them_as_they_are(host: Zoo, tmp_path: Path) -> None:
+    """Exactly those, once each; memory and CPU within 2 % of what linux and they themselves say."""
+    names = {kernel_id: name for name, kernel_id in host.ids.items()}
+    kernels = host.watch.kernels()
+    pids = {names[kernel_id]: kernel.process.pid for kernel_id, kernel in kernels.items()}
+    burners = {name: code for name, code in BURNERS.items() if name in host.ids}
+    with running_daemon(tmp_path) as daemon, ThreadPoolExecutor(len(burners)) as threads:
+
+        def burn(name: str) -> float:
+            said = float(host.server.execute(host.ids[name], burners[name]))
+            # Its ten workers are alive: linux has not yet charged it with theirs.
+            alive = psutil.Process(pids[name]).children(recursive=True)
+            return said + sum(sum(worker.cpu_times()[:2]) for worker in alive)
+
+        burnt = dict(zip(burners, threads.map(burn, burners), strict=True))
+        wait_for_a_new_sample(daemon)
+        cpu = by_kernel(daemon, "jupyter_kernel_cpu_seconds_total")
+        rss = by_kernel(daemon, "jupyter_kernel_memory_rss_bytes")
+        truth = rss_of_mappings(pids)
+        infos = daemon.series("jupyter_kernel_info")
+    ours = {process.pid for process in host.server.folders.processes()}
+    rows = [dict(re.findall(r'(\w+)="([^"]*)"', labels)) for labels in infos]
+    shown = [
+        (r["kernel_id"], int(r["pid"]), r["username"], r["kernel_name"], r["notebook"])
+        for r in rows
+        if int(r["pid"]) in ours
+    ]
+    assert sorted(shown) == sorted(
+        (k.id, k.process.pid, k.username, k.kernel_name, Path(k.notebook).name)
+        for k in kernels.values()
+    )
+    assert {name: rss[host.ids[name]] for name in truth} == pytest.approx(truth, rel=0.02)
+    assert all(seconds > 3.0 for seconds in burnt.values())
+    assert {name: cpu[host.ids[name]] for name in burnt} == pytest.approx(burnt, rel=0.02)
 
 
 def make_hostile_files(folder: Path) -> dict[str, str]:
@@ -386,19 +346,50 @@ for _ in range(3):
     table.scan()
     found = discovery.find(table.processes, read_boot_time("/proc"))
 rows = [dataclasses.asdict(kernel) for kernel in found.kernels]
-print(json.dumps({"kernels": rows, "problems": dict(found.problems)}))
+sees_itself = os.getpid() in table.processes
+said = {"kernels": rows, "problems": dict(found.problems), "sees itself": sees_itself}
+print(json.dumps(said))
 """
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="only root may become somebody else")
-def test_as_nobody(host: Host) -> None:
-    """What leads a session is found by its command line; what is missing is said."""
+def look_as_nobody(*command: str) -> dict[str, Any]:
+    """What nobody finds; ``command`` goes before it."""
     done = subprocess.run(
-        [sys.executable, "-c", AS_NOBODY], capture_output=True, text=True, timeout=60, check=False
+        [*command, sys.executable, "-c", AS_NOBODY],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    found = json.loads(done.stdout)
+    said: dict[str, Any] = json.loads(done.stdout)
+    return said
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root may mount and become somebody else")
+@pytest.mark.parametrize("option", ["hidepid=1", "hidepid=2"])
+def test_as_nobody_where_proc_hides_others(host: Zoo, option: str) -> None:
+    """Nothing of theirs is found, and nothing is in the way of finding one's own."""
+    mount = f"mount -t proc -o {option} proc /proc"
+    if (
+        subprocess.run(
+            ["unshare", "--mount", "--propagation=private", "sh", "-c", mount], check=False
+        ).returncode
+        != 0
+    ):
+        pytest.skip(f"needs a /proc that can be mounted with {option}")
+    command = f'{mount} && exec "$0" "$@"'
+    found = look_as_nobody("unshare", "--mount", "--propagation=private", "sh", "-c", command)
+    ours = {process.pid for process in host.server.folders.processes()}
+    assert not ours & {kernel["process"][0] for kernel in found["kernels"]}
+    assert found["sees itself"]
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root may become somebody else")
+def test_as_nobody(host: Zoo) -> None:
+    """What leads a session is found by its command line; what is missing is said."""
+    found = look_as_nobody()
     ours = {process.pid for process in host.server.folders.processes()}
     kernels = {k["id"]: k for k in found["kernels"] if k["process"][0] in ours}
     by_id = {kernel_id: name for name, kernel_id in host.ids.items()}

@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from jupyter_kernel_exporter.linux.proc import CLOCK_TICKS, read_stat
+from jupyter_kernel_exporter.settings import SOURCES
 from support.daemon import Daemon, free_port, running_daemon
 from support.jupyter import Server, kernelspec, running_server, wait_until
 
@@ -238,10 +239,32 @@ def test_a_signal_ends_it_well(number: signal.Signals, tmp_path: Path) -> None:
 
 
 def test_with_every_source_switched_off_it_still_serves(server: Server, tmp_path: Path) -> None:
-    """The process table alone: a kernel, its memory, and nothing that comes from elsewhere."""
+    """The process table and its own history: a kernel, its memory, and nothing from elsewhere."""
     kernel_id = server.start_kernel("python3")
-    sources = ("runtime_dir", "environ", "io", "delayacct", "cgroup", "host", "nvml")
-    with running_daemon(tmp_path, *(f"--no-source.{name}" for name in sources)) as daemon:
+    with running_daemon(tmp_path, *(f"--no-source.{source.name}" for source in SOURCES)) as daemon:
         moment_of(daemon, kernel_id, there=True)
-        assert set(daemon.series("jupyter_kernel_exporter_source_up")) == {'{source="proc"}'}
+        up = set(daemon.series("jupyter_kernel_exporter_source_up"))
+        assert up == {'{source="proc"}', '{source="history"}'}
     server.shut_down_kernel(kernel_id)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may mount")
+@pytest.mark.skipif(not Path("/dev/fuse").exists(), reason="needs /dev/fuse")
+def test_a_home_that_hangs_hides_nobody(server: Server, tmp_path: Path) -> None:
+    """Kernels are found and sampled all the same, and the end is a good one."""
+    hung = tmp_path / "hung"
+    hung.mkdir()
+    before = server.start_kernel("python3", notebook="thesis.ipynb")
+    hanging = (sys.executable, "-m", "support.hanging", str(hung))
+    with running_daemon(tmp_path, f"--runtime-dir={hung}/*/runtime", command=hanging) as daemon:
+        moment_of(daemon, before, there=True)
+        kernel_id = server.start_kernel("python3", notebook="other.ipynb")
+        moment_of(daemon, kernel_id, there=True)
+        (info,) = [s for s in daemon.series("jupyter_kernel_info") if kernel_id in s]
+        assert 'notebook="other.ipynb"' in info
+        up = daemon.series("jupyter_kernel_exporter_source_up")
+        assert up['{source="runtime_dir"}'] == 0
+        server.shut_down_kernel(kernel_id)
+        moment_of(daemon, kernel_id, there=False)
+        assert "no answer within" in daemon.log
+    server.shut_down_kernel(before)

@@ -6,9 +6,11 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import httpx
 
@@ -55,11 +57,17 @@ class Daemon:
 
 @contextlib.contextmanager
 def running_daemon(
-    home: Path, *arguments: str, command: Sequence[str] = (), as_nobody: bool = False
+    home: Path,
+    *arguments: str,
+    command: Sequence[str] = (),
+    as_nobody: bool = False,
+    ends_with: int = 0,
+    client: Mapping[str, Any] = MappingProxyType({}),
 ) -> Iterator[Daemon]:
     """The daemon, once it answers; ended with SIGTERM, and it must end well.
 
-    ``command`` goes before it (``unshare ...``).
+    ``command`` goes before it (``unshare ...``). ``ends_with`` is -9 if the test kills it.
+    ``client`` is what httpx has to know to be let in; with ``verify``, it speaks TLS.
     """
     port = free_port()
     log_file = home / f"daemon-{port}.log"
@@ -71,6 +79,7 @@ def running_daemon(
                 "-m",
                 "support.as_nobody" if as_nobody else "jupyter_kernel_exporter",
                 f"--web.listen-address=127.0.0.1:{port}",
+                f"--state-dir={home / f'state-{port}'}",
                 *arguments,
             ],
             stdin=subprocess.DEVNULL,
@@ -81,7 +90,8 @@ def running_daemon(
             | {"PYTHONPATH": str(Path(__file__).parents[1])},
         )
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=10) as http:
+        url = f"{'https' if 'verify' in client else 'http'}://127.0.0.1:{port}"
+        with httpx.Client(base_url=url, trust_env=False, timeout=10, **client) as http:
 
             def answers() -> bool:
                 assert process.poll() is None, log_file.read_text()
@@ -93,4 +103,4 @@ def running_daemon(
             yield Daemon(process, port, log_file, http)
     finally:
         status = end(process)
-    assert status == 0, log_file.read_text()
+    assert status == ends_with, log_file.read_text()

@@ -93,7 +93,7 @@ def automatic(gap: float = 1.2, phase: float = 0.02) -> dict[str, Any]:
     return {"successor_seconds": gap, "phase_seconds": phase, "reaped_seconds": gap - 0.02}
 
 
-def requested(gap: float = 0.08, phase: float = 0.9) -> dict[str, Any]:
+def requested(gap: float = 0.08, phase: float = 1.2) -> dict[str, Any]:
     """A person had the next process started."""
     return automatic(gap, phase)
 

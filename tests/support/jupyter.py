@@ -262,6 +262,7 @@ def client_of(connection_file: Path | str) -> Iterator[BlockingKernelClient]:
     """A client of a kernel that answers."""
     path = Path(connection_file)
     wait_until(lambda: path.exists() and path.stat().st_size, f"{path} is written")
+    wait_until(lambda: _is_up(path), "the kernel listens")
     with zmq.Context() as context:
         client = BlockingKernelClient(connection_file=str(path), context=context)
         client.load_connection_file()
@@ -273,6 +274,21 @@ def client_of(connection_file: Path | str) -> Iterator[BlockingKernelClient]:
             client.stop_channels()
             # jupyter_core keeps a loop per thread, and leaves it open when the thread is gone.
             ensure_event_loop().close()
+
+
+def _is_up(connection_file: Path) -> bool:
+    """Whether a kernel's heartbeat can be heard: a client takes one that is slow to start for dead.
+
+    Seen from outside, for whoever connects to a port where nobody listens may get that very port
+    for itself, and then the kernel cannot have it.
+    """
+    connection = json.loads(connection_file.read_text())
+    if connection["transport"] != "tcp":
+        return True
+    return any(
+        c.status == psutil.CONN_LISTEN and getattr(c.laddr, "port", None) == connection["hb_port"]
+        for c in psutil.net_connections("tcp")
+    )
 
 
 def execute(connection_file: Path | str, code: str, within: float = DEADLINE_SECONDS) -> str:

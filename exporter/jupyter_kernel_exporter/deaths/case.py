@@ -1,12 +1,11 @@
 """One end that is being looked into: what is known so far, and the evidence made of it."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 from typing import NamedTuple
 
-from jupyter_kernel_exporter.deaths.dossier import Dossier
+from jupyter_kernel_exporter.deaths.dossier import Dossier, deleted
 from jupyter_kernel_exporter.deaths.heard import Heard
 from jupyter_kernel_exporter.deaths.oomwatch import OomWatch
 from jupyter_kernel_exporter.deaths.record import Evidence, ShutdownReply, Verdict
@@ -76,24 +75,30 @@ class Case:
     listened: bool = False
     """Whether the line to its iopub was up until its end."""
     age_seconds: float = 0.0
+    looked_at: float = 0.0
 
     def __post_init__(self) -> None:
         self.status = self.ended.status
+        self.looked_at = self.ended.at
         if self.dossier.file is None:
             self.file_deleted_at = None
-        if self.dossier.server_file is None:
-            # There never was one, if that could be seen at all.
-            self.server_file_deleted_at = inf if self.dossier.file else None
+        if self.dossier.server_file is not None:
+            self.server_file_deleted_at = self.dossier.server_file_deleted_at
+        elif self.dossier.file is None:
+            self.server_file_deleted_at = None  # else there never was one
 
     def look(self, procfs: str, now: float, late_status: Callable[[], WaitStatus | None]) -> None:
         """See what has changed on disk and in the process table."""
         dossier, process = self.dossier, self.ended.process
+        # What has happened since the last look may have happened right after it: on a machine that
+        # is overloaded we are late ourselves.
+        earliest, self.looked_at = self.looked_at, now
         # A path through the server's own view of the disk ends with the server.
         lost = self.server_ended_at < inf and f"{procfs}/" in (dossier.file or "")
-        if self.file_deleted_at == inf:
-            self.file_deleted_at = None if lost else _deleted(dossier.file, now)
+        if self.file_deleted_at == inf and dossier.file is not None:
+            self.file_deleted_at = None if lost else deleted(dossier.file, earliest)
         if self.server_file_deleted_at == inf and dossier.server_file is not None:
-            self.server_file_deleted_at = None if lost else _deleted(dossier.server_file, now)
+            self.server_file_deleted_at = None if lost else deleted(dossier.server_file, earliest)
         if self.reaped_at == inf:
             remains = zombie.read_remains(procfs, process.pid)
             if remains is None or remains.start_ticks != process.start_ticks:
@@ -221,16 +226,3 @@ def _reply(replies: list[bool]) -> ShutdownReply:
     if not replies:
         return ShutdownReply.NONE
     return ShutdownReply.RESTART if replies[-1] else ShutdownReply.SHUTDOWN
-
-
-def _deleted(path: str | None, now: float) -> float | None:
-    """``now`` if a file that was there is gone, else ``inf``; ``None`` if nobody can tell."""
-    if path is None:
-        return None
-    try:
-        os.stat(path, follow_symlinks=False)
-    except FileNotFoundError:
-        return now
-    except OSError:  # a home that was unmounted, a directory that was closed to us
-        return None
-    return inf

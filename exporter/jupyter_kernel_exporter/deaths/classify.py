@@ -19,6 +19,7 @@ from jupyter_kernel_exporter.deaths.truth import (
     deadline,
     known,
     negate,
+    presume_not,
     said,
 )
 from jupyter_kernel_exporter.model import Scope
@@ -90,7 +91,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "request_then_successor",
         R.RESTART_REQUESTED,
-        lambda e: min(traces.request_seen(e), traces.replaced(e, traces.REPLACED_SECONDS)),
+        lambda e: min(traces.request_seen(e), traces.replaced_after_request(e)),
         "it had been asked to end, and {gap} s after its end a new process took its place",
     ),
     Rule(
@@ -128,13 +129,18 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "failed_start",
         R.STARTUP_FAILED,
-        lambda e: min(ended.exited_with_error(e), ended.never_ready(e)),
+        lambda e: min(
+            ended.exited_with_error(e),
+            ended.never_ready(e),
+            presume_not(traces.replaced_on_request(e)),
+            traces.file_stays(e),
+        ),
         "it ended with {status} before it had ever answered",
     ),
     Rule(
         "stopping_server",
         R.SERVER_SHUTDOWN,
-        lambda e: min(ended.may_be_asked_for(e), traces.server_stopping(e, traces.DELETED_SECONDS)),
+        lambda e: min(ended.may_be_asked_for(e), traces.server_stopping(e, traces.SERVER_SECONDS)),
         "its Jupyter server was being stopped, and it ended with {status}",
     ),
     Rule(
@@ -162,7 +168,13 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "quick_successor",
         R.RESTART_REQUESTED,
-        lambda e: min(ended.ended_as_jupyter_ends_it(e), traces.replaced_on_request(e)),
+        lambda e: min(
+            max(
+                ended.ended_as_jupyter_ends_it(e),
+                min(ended.exited_with_error(e), ended.never_ready(e)),
+            ),
+            traces.replaced_on_request(e),
+        ),
         "{gap} s after its end a new process took its place, sooner than by itself",
     ),
     Rule(
@@ -284,8 +296,11 @@ def next_look(evidence: Evidence) -> float:
         traces.SETTLED_SECONDS,
         traces.REAPED_SECONDS,
         traces.RESTARTED_SECONDS,
+        traces.HURRIED_SECONDS,
+        traces.SERVER_SECONDS,
         traces.DELETED_SECONDS,
         traces.REPLACED_SECONDS,
+        traces.PATIENT_SECONDS,
         traces.SERVER_EXIT_SECONDS,
         evidence.period_seconds + GRACE_SECONDS,
     )

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 
 from jupyter_kernel_exporter.deaths.newborn import Newborn
 from jupyter_kernel_exporter.linux.proc import read_cpu_limit, read_namespace_status
@@ -33,6 +34,26 @@ class Dossier:
     sample: Sample | None = None
     cgroup: str | None = None
     """Directory of the cgroup that its memory is charged to."""
+    file_missed: bool = False
+    """The connection file was not there at the last look, and yet the kernel lived."""
+    server_file_deleted_at: float | None = inf
+    """The first look that did not find it, seconds of CLOCK_MONOTONIC; ``inf``: it is there."""
+
+    def keep(self, before: "Dossier") -> None:
+        """Something about the same process has changed; what was noted of it stays."""
+        self.sample, self.cgroup = before.sample, before.cgroup
+        self.file_missed = before.file_missed
+        self.server_file = self.server_file or before.server_file
+        self.server_file_deleted_at = before.server_file_deleted_at
+
+    def look_at_files(self, now: float) -> None:
+        """While the kernel lives: a file that goes now does not go for its end."""
+        if self.server_file is not None and self.server_file_deleted_at == inf:
+            self.server_file_deleted_at = deleted(self.server_file, now)
+        missed = self.file is not None and deleted(self.file, now) == now
+        if missed and self.file_missed:
+            self.file = None  # twice: it is not that the kernel has just died, and nobody knows yet
+        self.file_missed = missed
 
     @property
     def origin(self) -> ProcessId:
@@ -70,6 +91,17 @@ def open_dossier(kernel: Kernel, table: Mapping[int, Process], procfs: str, root
         server_file=server_file,
         cpu_limit_seconds=read_cpu_limit(procfs, kernel.process.pid),
     )
+
+
+def deleted(path: str, now: float) -> float | None:
+    """``now`` if a file that was there is gone, else ``inf``; ``None`` if nobody can tell."""
+    try:
+        os.stat(path, follow_symlinks=False)
+    except FileNotFoundError:
+        return now
+    except OSError:  # a home that was unmounted, a directory that was closed to us
+        return None
+    return inf
 
 
 def stillborn_dossier(

@@ -1,14 +1,16 @@
 """The sources of ends, held together: what the daemon asks about deaths, it asks here."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from jupyter_kernel_exporter.deaths.aftermath import Aftermath, read_old_kills
 from jupyter_kernel_exporter.deaths.case import Clocks
+from jupyter_kernel_exporter.deaths.dossier import Dossier
 from jupyter_kernel_exporter.deaths.heard import Heard
 from jupyter_kernel_exporter.deaths.hearing import Hearing
-from jupyter_kernel_exporter.deaths.inquest import Describe, Inquest
+from jupyter_kernel_exporter.deaths.inquest import SCAN_LAG_SECONDS, Describe, Inquest
 from jupyter_kernel_exporter.deaths.iopub import Iopub
 from jupyter_kernel_exporter.deaths.oomwatch import OomWatch
 from jupyter_kernel_exporter.deaths.record import Death
@@ -52,6 +54,8 @@ class Ends:
     cgroup_of: Callable[[ProcessId], str | None]
     oom_kills: list[OomKill] = field(default_factory=list)
     """Of processes that are no kernel, since the last look."""
+    aftermath: Aftermath | None = None
+    """What ended before; ``None`` until it is known who lived then."""
 
     def close(self) -> None:
         """End the threads, and close what is open."""
@@ -61,7 +65,30 @@ class Ends:
 
     def meet(self, kernels: Sequence[Kernel], table: Mapping[int, Process]) -> None:
         """A scan found these kernels alive."""
-        self.inquest.meet(kernels, table, time.monotonic())
+        now = time.monotonic()
+        if self.aftermath is not None:
+            kernels = [k for k in kernels if not self.aftermath.ends_just_now(k.process)]
+        self.inquest.meet(kernels, table, now)
+        if self.aftermath is not None:
+            met = [dossier.kernel.process for dossier in self.inquest.dossiers]
+            met += [dossier.kernel.process for dossier in self.inquest.unexplained]
+            self.aftermath.search(met, table, now)
+
+    def recall(self, remembered: Sequence[Dossier], since: float | None) -> None:
+        """These were alive at the daemon's last sign of life, ``since`` the epoch, in this boot."""
+        if not remembered:
+            return
+        kills = None
+        if self.sources.enabled("kmsg"):
+            kills = self.sources.run("kmsg", read_old_kills)
+        lag = SCAN_LAG_SECONDS + self.inquest.interval_seconds
+        self.aftermath = Aftermath(self.inquest.procfs, lag, since, kills)
+        self.aftermath.recall(remembered, time.monotonic())
+
+    def on_roll(self) -> Iterable[Dossier]:
+        """Everybody who is alive, or whose end is not explained yet."""
+        old = self.aftermath.unexplained if self.aftermath is not None else ()
+        return (*old, *self.inquest.dossiers, *self.inquest.unexplained)
 
     def listen(self) -> None:
         """Once per tick: keep the lines to iopub, and tell what is not heard."""
@@ -71,6 +98,9 @@ class Ends:
                 self.sources.report("iopub", problem)
         if self.watch.problem:
             self.sources.report("process_events", self.watch.problem)
+        if not self.watch.is_alive:
+            for source in ("kmsg", "process_events", "pidfd"):
+                self.sources.report(source, "nobody watches: the thread has ended")
 
     def said(self, kernel: Kernel) -> Said | None:
         """What a living kernel says of itself; ``None`` while it is not listened to."""
@@ -95,7 +125,13 @@ class Ends:
         self.oom.note(noted.oom_kills)
         self.oom_kills = noted.oom_kills
         self.inquest.hear(noted, table)
-        return self.inquest.look(read_clocks(), missing)
+        missing = missing.intersection(SOURCES)
+        clocks = read_clocks()
+        deaths = []
+        if self.aftermath is not None:
+            self.aftermath.note(noted.oom_kills)
+            deaths = self.aftermath.look(self.inquest.dossiers, table, clocks, missing)
+        return deaths + self.inquest.look(clocks, missing)
 
     def given_up(self) -> list[str]:
         """Ids of kernels that Jupyter's restarter turns out to have given up on, each once."""
@@ -112,6 +148,8 @@ class Ends:
     def patience_seconds(self) -> float | None:
         """How long until the open cases should be looked at again; ``None`` if there are none."""
         cases = self.inquest.open_cases
+        if self.aftermath is not None:
+            cases += self.aftermath.open_cases
         return max(QUICK_SECONDS, cases * SECONDS_PER_CASE) if cases else None
 
 

@@ -85,6 +85,11 @@ class Inquest:
         return len(self._cases)
 
     @property
+    def unexplained(self) -> Iterable[Dossier]:
+        """Of those who have ended, and wait for their verdict."""
+        return [case.dossier for case in self._cases]
+
+    @property
     def wants_scans(self) -> bool:
         """Whether a new process would be seen by a scan only."""
         return bool(self._cases) and self.watch.events is None
@@ -113,6 +118,8 @@ class Inquest:
             followed.update(case.dossier.followed)
         self.watch.follow(followed)
         self.watch.gone(missing)
+        for process in self._dossiers.keys() - set(missing):
+            self._dossiers[process].look_at_files(now)
         self._forget(now, followed)
 
     def hear(self, noted: Noted, table: Mapping[int, Process]) -> None:
@@ -166,7 +173,7 @@ class Inquest:
             return
         dossier = open_dossier(kernel, table, self.procfs, self.rootfs)
         if known is not None:  # something about it has changed: it is ready, or has its file now
-            dossier.sample, dossier.cgroup = known.sample, known.cgroup
+            dossier.keep(known)
         else:
             self._hand_over(kernel, table)
             self._succeed(kernel.id, dossier.origin)
@@ -207,7 +214,8 @@ class Inquest:
         # Nobody is ready so soon; and if it was, it was heard.
         kernel = replace(kernel, process=born.process, ready=False)
         dossier = stillborn_dossier(kernel, born, table, self.procfs, self.rootfs)
-        self._newest[kernel.id] = dossier
+        if known is None or known.origin.start_ticks < born.process.start_ticks:
+            self._newest[kernel.id] = dossier
         self._ids[born.path] = kernel.id
         return dossier
 
@@ -215,11 +223,18 @@ class Inquest:
         kernel_id = dossier.kernel.id
         self._succeed(kernel_id, dossier.origin)
         case = Case(dossier, ended)
-        newest = self._newest.get(kernel_id)
-        if newest is not None and newest.origin.start_ticks > dossier.origin.start_ticks:
-            case.successor = newest.origin
+        # It may have been seen before the news of this end were read.
+        case.successor = self._next_after(kernel_id, dossier.origin)
         self._cases.append(case)
         self._last[kernel_id] = case
+
+    def _next_after(self, kernel_id: str, process: ProcessId) -> ProcessId | None:
+        """The process that took the place of one, if it is known already."""
+        newest = self._newest.get(kernel_id)
+        known = [newest.origin] if newest is not None else []
+        known += [b.process for b in self._newborn.values() if self._ids.get(b.path) == kernel_id]
+        later = [other for other in known if other.start_ticks > process.start_ticks]
+        return min(later, key=lambda other: other.start_ticks, default=None)
 
     def _look(self, case: Case, clocks: Clocks, missing: frozenset[str]) -> Death | None:
         dossier = case.dossier

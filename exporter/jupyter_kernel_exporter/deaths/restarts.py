@@ -20,7 +20,7 @@ from jupyter_kernel_exporter.deaths.record import (
     RestartCause,
     Verdict,
 )
-from jupyter_kernel_exporter.deaths.traces import on_phase
+from jupyter_kernel_exporter.deaths.traces import LATE_PHASE_SECONDS, on_phase
 from jupyter_kernel_exporter.deaths.truth import look_deadline
 
 RESTART_LIMIT = 5
@@ -68,11 +68,12 @@ def restart_cause(verdict: Verdict, phase: float | None) -> RestartCause:
     """Who started the next process, after an end with this verdict.
 
     A crash and a restart on request go together where a person was quicker than the restarter.
-    Where the phase is unknown it was the restarter, who comes after each end that nobody asked for.
+    Where the phase is unknown it was the restarter, who comes after each end that nobody asked for,
+    and it mostly was where he would be late.
     """
     if verdict.reason is Reason.RESTART_REQUESTED:
         return RestartCause.REQUESTED
-    if phase is None or on_phase(phase):
+    if phase is None or on_phase(phase, LATE_PHASE_SECONDS):
         return RestartCause.AUTOMATIC
     return RestartCause.REQUESTED
 

@@ -17,6 +17,7 @@ from jupyter_kernel_exporter.deaths.truth import (
     YES,
     Truth,
     negate,
+    presume_not,
     said,
     until,
 )
@@ -27,14 +28,23 @@ REAPED_SECONDS = 0.20
 """A server that is waiting for an end fetches the status within 0.19 s; it looks each 0.1 s."""
 RESTARTED_SECONDS = 0.30
 """A restart that was asked for starts the next process within 0.12 s, on two busy cores."""
-DELETED_SECONDS = 0.45
-"""A shutdown deletes the connection file 0.01 to 0.11 s after the end."""
+HURRIED_SECONDS = 1.0
+"""The same on a machine that is overloaded. No person sees an end and restarts so soon."""
+DELETED_SECONDS = 1.0
+"""A shutdown deletes the connection file 0.01 to 0.11 s after the end; later on a machine that is
+overloaded."""
+SERVER_SECONDS = 0.45
+"""A server that is stopped with its kernels goes so soon after them, and so does its file."""
 REPLACED_SECONDS = 0.60
-"""The same restart with more patience, where the request itself was seen."""
+"""The same restart with some patience, where the request itself may have been missed."""
+PATIENT_SECONDS = 2.0
+"""And with more, where it was seen. A shutdown need not wait for it: there the file goes."""
 SERVER_EXIT_SECONDS = 1.0
 """A server that stops ends soon after its last kernel."""
 PHASE_SECONDS = (-0.015, 0.06)
 """A restarter's new process starts 0.01 to 0.04 s after the moment at which the restarter looks."""
+LATE_PHASE_SECONDS = 1.0
+"""So late a restarter may be whose server, or machine, is overloaded."""
 
 TOGETHER_SECONDS = -2.0
 """Killed with its server: in the same moment, as far as two signals can be."""
@@ -55,6 +65,8 @@ def announced(evidence: Evidence, reply: ShutdownReply) -> Truth:
 
 def request_seen(evidence: Evidence) -> Truth:
     """The kernel began to work on a request to end; it did not come to say more."""
+    if {signal.SIGKILL, signal.SIGTERM} <= (evidence.pending_signals or frozenset()):
+        return LIKELY  # only a server that wants to end a stopped kernel sends both
     if evidence.shutdown_request_seen is None:
         return _unheard(evidence)
     return said(evidence.shutdown_request_seen)
@@ -74,8 +86,10 @@ def deleted(evidence: Evidence) -> Truth:
 
 
 def replaced(evidence: Evidence, seconds: float) -> Truth:
-    """Another process took its place so soon."""
-    return until(evidence, evidence.successor_seconds, seconds)
+    """Another process took its place so soon. Whose file is deleted is not replaced."""
+    truth = until(evidence, evidence.successor_seconds, seconds)
+    gone = evidence.file_deleted_seconds
+    return NO if truth is NOT_YET and gone is not None and gone < inf else truth
 
 
 def _unless_replaced(evidence: Evidence, truth: Truth) -> Truth:
@@ -84,21 +98,40 @@ def _unless_replaced(evidence: Evidence, truth: Truth) -> Truth:
     return NO if truth is NOT_YET and came else truth
 
 
-def on_phase(phase_seconds: float) -> bool:
-    """Whether a process started when the restarter looks."""
-    return PHASE_SECONDS[0] <= phase_seconds <= PHASE_SECONDS[1]
+def on_phase(phase_seconds: float, late_seconds: float = PHASE_SECONDS[1]) -> bool:
+    """Whether a process started when the restarter looks, or at most so late."""
+    return PHASE_SECONDS[0] <= phase_seconds <= late_seconds
 
 
 def replaced_on_request(evidence: Evidence) -> Truth:
     """The next process came at once, and not when the restarter looks."""
-    truth = replaced(evidence, RESTARTED_SECONDS)
+    truth = replaced(evidence, HURRIED_SECONDS)
     if truth is not YES:
         return truth
-    if {signal.SIGKILL, signal.SIGTERM} <= (evidence.pending_signals or frozenset()):
-        return LIKELY  # only a server that wants to end a stopped kernel sends both
     phase = evidence.phase_seconds
-    # One request in forty happens to fall on the restarter's moment.
-    return UNASKED if phase is None or on_phase(phase) else LIKELY
+    # Of an end that only a scan has found nobody knows how long before the scan it was.
+    exact = evidence.lag_seconds < RESTARTED_SECONDS
+    if exact and replaced(evidence, RESTARTED_SECONDS) is YES:
+        # One request in forty happens to fall on the restarter's moment.
+        return UNASKED if phase is None or on_phase(phase) else LIKELY
+    if phase is None or on_phase(phase, LATE_PHASE_SECONDS):
+        return NO if exact else UNASKED
+    return LIKELY
+
+
+def replaced_after_request(evidence: Evidence) -> Truth:
+    """Where a request was seen, the next process may take its time, but for the restarter's."""
+    truth = replaced(evidence, PATIENT_SECONDS)
+    if truth is not YES or replaced(evidence, REPLACED_SECONDS) is YES:
+        return truth
+    phase = evidence.phase_seconds
+    return NO if phase is None or on_phase(phase, LATE_PHASE_SECONDS) else LIKELY
+
+
+def file_stays(evidence: Evidence) -> Truth:
+    """Nobody shut it down. But who runs a notebook cleans up after a failed start as well."""
+    truth = presume_not(deleted(evidence))
+    return LIKELY if truth is NO else truth
 
 
 def awaited(evidence: Evidence) -> Truth:
@@ -128,7 +161,7 @@ def culled(evidence: Evidence) -> Truth:
         return min(said(evidence.cull_logged), max(heard, may_be_asked))
     elsewise = max(
         replaced(evidence, REPLACED_SECONDS),
-        server_stopping(evidence, DELETED_SECONDS),
+        server_stopping(evidence, SERVER_SECONDS),
         server_lost(evidence),
     )
     return min(UNASKED, max(heard, min(may_be_asked, deleted(evidence))), negate(elsewise))
@@ -155,7 +188,7 @@ def server_lost(evidence: Evidence) -> Truth:
     return _unless_replaced(evidence, until(evidence, died, SETTLED_SECONDS))
 
 
-def server_died_too(evidence: Evidence, seconds: float = DELETED_SECONDS) -> Truth:
+def server_died_too(evidence: Evidence, seconds: float = SERVER_SECONDS) -> Truth:
     """The server ended in the same moment, or a little before."""
     died = evidence.server_died_seconds
     if died is not None and STOP_SECONDS <= died < TOGETHER_SECONDS:

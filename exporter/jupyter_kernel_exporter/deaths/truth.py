@@ -35,6 +35,11 @@ def negate(truth: Truth) -> Truth:
     return {YES: NO, NO: YES, LIKELY: UNASKED}.get(truth, truth)
 
 
+def presume_not(truth: Truth) -> Truth:
+    """The same, where what nobody can tell is likely not so."""
+    return LIKELY if truth is UNASKED else negate(truth)
+
+
 def known(value: object) -> Truth:
     """Whether something could be asked at all."""
     return NO if value is None else YES

@@ -11,6 +11,7 @@ The thread decides nothing. It notes what it saw, and wakes whoever asked to be 
 """
 
 import contextlib
+import errno
 import os
 import select
 import threading
@@ -37,6 +38,7 @@ NOTED_MAX = 100_000
 LOOKS_PER_SECOND = 1000
 """New programs whose command line is read, 20 µs each. A machine that starts more of them has to
 wait for the next scan."""
+NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 NEWBORN_SECONDS = 5.0
 """How long a new process is followed until somebody asks for it: some scans."""
 
@@ -142,6 +144,9 @@ class Watch:
             for pid, process in wanted.items():
                 if pid not in self._followed:
                     self._pick_up(process)
+            for followed in self._followed.values():
+                if followed.fd is None and not followed.over and self._is_zombie(followed.process):
+                    self._note_end(followed, exact=False)
 
     def gone(self, processes: Iterable[ProcessId]) -> None:
         """A scan found these missing: note those of which no other source has told."""
@@ -160,6 +165,11 @@ class Watch:
             self._gap = False
             return noted
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread still waits; if not, ends are found by scans."""
+        return self._thread is not None and self._thread.is_alive()
+
     def status_of(self, process: ProcessId) -> WaitStatus | None:
         """The wait status of a followed process that has been reaped (linux 6.15)."""
         with self._lock:
@@ -169,15 +179,31 @@ class Watch:
             return pidfd.read_exit_status(followed.fd)
 
     def _pick_up(self, process: ProcessId, keep_until: float = 0.0) -> None:
-        fd = pidfd.open_process(self.procfs, process) if self.pidfds else None
-        followed = _Followed(process, fd, keep_until=keep_until)
+        followed = _Followed(process, None, keep_until=keep_until)
         self._followed[process.pid] = followed
-        if fd is not None:
-            self._by_fd[fd] = followed
-            # Level-triggered once: an end is noted once, however long the descriptor stays open.
-            self._epoll.register(fd, select.EPOLLIN | select.EPOLLONESHOT)
-        elif self.pidfds:
+        if not self.pidfds:
+            return
+        try:
+            followed.fd = fd = pidfd.open_process(self.procfs, process)
+        except OSError as error:
+            if error.errno not in NO_DESCRIPTORS:
+                raise
+            return  # events and scans tell of its end
+        if fd is None:
             self._note_end(followed, exact=False)
+            return
+        self._by_fd[fd] = followed
+        # Level-triggered once: an end is noted once, however long the descriptor stays open.
+        self._epoll.register(fd, select.EPOLLIN | select.EPOLLONESHOT)
+
+    def _is_zombie(self, process: ProcessId) -> bool:
+        remains = zombie.read_remains(self.procfs, process.pid)
+        return (
+            remains is not None
+            and remains.start_ticks == process.start_ticks
+            and remains.state in zombie.ENDED
+            and remains.threads <= 1
+        )
 
     def _drop(self, followed: _Followed) -> None:
         del self._followed[followed.process.pid]
@@ -197,7 +223,8 @@ class Watch:
                 noted |= self._hear_events()
                 for fd in ready:
                     followed = self._by_fd.get(fd)
-                    if followed is not None and not followed.over:
+                    # Meanwhile the number may have become that of another process' descriptor.
+                    if followed is not None and not followed.over and pidfd.has_ended(fd):
                         self._note_end(followed, exact=True)
                         noted = True
             if noted:
@@ -260,9 +287,10 @@ class Watch:
             followed.told = (WaitStatus.from_raw(event.wait_status), event.at)
         if followed.fd is not None:
             return False  # its pidfd says when the last thread has gone as well
-        stat = read_stat(self.procfs, event.tgid)
-        if stat is not None and (stat.threads > 1 or stat.state not in "ZX"):
-            return False
+        remains = zombie.read_remains(self.procfs, event.tgid)
+        gone = remains is None or remains.start_ticks != followed.process.start_ticks
+        if not gone and not self._is_zombie(followed.process):
+            return False  # only one of its threads has ended
         self._note_end(followed, exact=True)
         return True
 

@@ -70,6 +70,14 @@ class Discovery:
         environ: Mapping[str, str] = os.environ,
         boot_clock: Callable[[], float] = seconds_since_boot,
     ) -> None:
+        self._unaided: Discovery | None = None
+        self._make_unaided: Callable[[], Discovery] = lambda: Discovery(
+            procfs=procfs,
+            rootfs=rootfs,
+            sources=[source for source in sources if source != "runtime_dir"],
+            environ=environ,
+            boot_clock=boot_clock,
+        )
         self._procfs = procfs
         self._clock = boot_clock
         self._sources = sources
@@ -106,7 +114,28 @@ class Discovery:
                 changed |= self._decider.decide(group, ports, now, self._boot_time)
         if changed:
             self._found = self._collect()
+        self._unaided = None
         return self._found
+
+    def find_without_files(
+        self, table: Mapping[int, Process], boot_time: float, known: Found
+    ) -> Found:
+        """The same while ``find`` hangs in another thread, as in a home that does not answer.
+
+        Of the kernels that were ``known`` before all is still known, of new ones what their
+        processes tell.
+        """
+        # ``find`` may come to its end meanwhile, and forget it.
+        self._unaided = discovery = self._unaided or self._make_unaided()
+        unaided = discovery.find(table, boot_time)
+        here = {process.id for process in table.values()}
+        kernels = {k.id: k for k in known.kernels if k.process in here}
+        processes = {kernel.process for kernel in kernels.values()}
+        for kernel in unaided.kernels:
+            if kernel.process not in processes:
+                kernels.setdefault(kernel.id, kernel)
+        ordered = sorted(kernels.values(), key=lambda kernel: kernel.process[::-1])
+        return Found(tuple(ordered), known.skipped, unaided.problems)
 
     def describe_stillborn(
         self, process: ProcessId, *, path: str, server: int, uid: int, hub_user: str

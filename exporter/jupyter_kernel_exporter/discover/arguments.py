@@ -7,6 +7,7 @@ the file decides later. Nothing of a command line is kept but those paths and a 
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 MENTIONS_MAX = 8
@@ -17,6 +18,7 @@ _RUNS_A_STRING = re.compile(r"-\w*c")
 _SECOND_PATH = re.compile(r"\s/")
 _BETWEEN_WORDS = re.compile(r"""[\s"'=;&|<>()`]+""")
 _JUPYTER_WORDS = ("jupyter", "ipykernel")
+_IPYKERNEL_MODULES = (["ipykernel_launcher"], ["ipykernel"])
 
 
 class Mention(NamedTuple):
@@ -63,6 +65,13 @@ def is_jupyter(arguments: Sequence[str]) -> bool:
     """
     names = (argument.rpartition("/")[2] for argument in arguments[:4])
     return any(word in name for name in names for word in _JUPYTER_WORDS)
+
+
+def runs_ipykernel(arguments: Sequence[str]) -> bool:
+    """Whether a command line is a Python that runs ipykernel, and not a wrapper's or viewer's."""
+    program = arguments[0].rpartition("/")[2] if arguments else ""
+    modules = [module for flag, module in pairwise(arguments[:8]) if flag == "-m"]
+    return program.startswith(("python", "pypy")) and modules[:1] in _IPYKERNEL_MODULES
 
 
 def is_ipykernel(arguments: Sequence[str]) -> bool:

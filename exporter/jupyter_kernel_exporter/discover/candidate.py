@@ -20,12 +20,15 @@ class Candidate:
     named: bool = False
     """The command line names the file; else the file's name is the process' number."""
     in_string: bool = False
+    runs_ipykernel: bool = False
     arguments: int = 0
     """Hash of the command line."""
     forked: bool = False
     """It runs the program of its parent still."""
     below_kernel: bool = False
     """It descends from another kernel."""
+    outlived: bool = False
+    """It started a kernel that was ready once, and so is none, also when that has ended."""
     uid: int = 0
     environ: Mapping[str, str] | None = None
     """A few variables; ``None`` if they may not be read."""

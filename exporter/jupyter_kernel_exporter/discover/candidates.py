@@ -10,6 +10,7 @@ from jupyter_kernel_exporter.discover.arguments import (
     find_mentions,
     is_ipykernel,
     is_jupyter,
+    runs_ipykernel,
 )
 from jupyter_kernel_exporter.discover.attribution import VARIABLES
 from jupyter_kernel_exporter.discover.candidate import Candidate
@@ -19,6 +20,7 @@ from jupyter_kernel_exporter.discover.users import Users
 from jupyter_kernel_exporter.linux.proc import (
     GONE,
     read_arguments,
+    read_ending,
     read_environment,
     read_forked,
     read_namespace_status,
@@ -157,26 +159,30 @@ class Candidates:
             candidate = known.get(path) or Candidate(process, path)
             if path in known and candidate.arguments == digest:
                 continue
-            if self._describe(candidate):
+            if self.describe(candidate):
                 candidate.arguments = digest
                 candidate.named = path in named
                 candidate.in_string = mention.in_string
-                candidate.settled = False
+                candidate.runs_ipykernel = runs_ipykernel(arguments)
+                candidate.settled = candidate.outlived = False
                 if path not in known:
                     self._of_process.setdefault(pid, {})[path] = candidate
                     self._of_path.setdefault(path, []).append(candidate)
                 self._stir(path, now)
 
-    def _describe(self, candidate: Candidate) -> bool:
-        """Read what the process says of itself; false if it is gone."""
+    def describe(self, candidate: Candidate) -> bool:
+        """Read what the process says of itself; false if it is gone, or about to go."""
         pid = candidate.process.id.pid
         status = read_namespace_status(self._procfs, pid)
         forked = read_forked(self._procfs, pid)
         if status is None or forked is None:
             return False
+        environ = self._read_environment(pid)
+        if read_ending(self._procfs, pid):
+            return False  # its environment may have been gone already
         candidate.uid = status.uid
         candidate.forked = forked
-        candidate.environ = self._read_environment(pid)
+        candidate.environ = environ
         return True
 
     def _take_hint(self, process: Process, arguments: Sequence[str], digest: int) -> _Hint:

@@ -1,23 +1,23 @@
 """The candidates for one file -> which of them is the kernel, as far as it can be told by now."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from jupyter_kernel_exporter.discover.candidate import Candidate
 from jupyter_kernel_exporter.discover.candidates import Candidates
+from jupyter_kernel_exporter.discover.connection import has_usual_name
 from jupyter_kernel_exporter.discover.describe import describe
 from jupyter_kernel_exporter.discover.files import ConnectionFiles
 from jupyter_kernel_exporter.discover.identify import Facts, choose
 from jupyter_kernel_exporter.discover.ports import Ports
 from jupyter_kernel_exporter.discover.users import Users
+from jupyter_kernel_exporter.linux.proc import read_namespace_status
 from jupyter_kernel_exporter.linux.proctable import Process
 from jupyter_kernel_exporter.model import Kernel
 
-FRESH_SECONDS = 0.1
-"""A wrapper has started its child, or at least some child, at this age."""
 SETTLING_SECONDS = 10.0
-"""Below this age a process with children may yet be a wrapper."""
+"""Above this age a process is no wrapper any more, where nobody may see who has the ports."""
 EAGER_SECONDS = 60.0
 """So long after a change every call looks for the ports; later every ``CALM_SECONDS``."""
 CALM_SECONDS = 10.0
@@ -79,7 +79,7 @@ class Decider:
         boot_time: float,
     ) -> bool:
         usable = [c for c in group if c.connection is not None or c.unseen]
-        facts = {c.process.id.pid: self._facts(c, ports, now) for c in usable}
+        facts = {c.process.id.pid: self._facts(c, ports) for c in usable}
         chosen = choose(list(facts.values()))
         after = next((c for c in usable if chosen and c.process.id.pid == chosen.pid), None)
         if after is None and before is not None:
@@ -94,13 +94,20 @@ class Decider:
             return before is not None
         owns = facts[after.process.id.pid].owns if after in usable else None
         ready = ports.ready(after, owns)
-        after.settled = after.unseen or (ready is True and owns is not False)
-        if after.kernel is None:
-            after.kernel = self._describe(after, ready, boot_time)
-        elif ready and not after.kernel.ready:
-            after.kernel = replace(after.kernel, ready=True)
+        if after.unseen:
+            after.settled = not after.in_string and after.age(now) > SETTLING_SECONDS
         else:
+            after.settled = ready is True and owns is not False
+        if after.settled:
+            above = {process.id for process in self._ancestors(after.process)}
+            for wrapper in (c for c in group if c.process.id in above):
+                wrapper.outlived = True
+        if after.kernel is not None and not (ready and not after.kernel.ready):
             return False
+        # By the time it is ready it may run another program, with more in its environment.
+        if not self._candidates.describe(after):
+            return before is not None and before is not after
+        after.kernel = self._describe(after, ready, boot_time)
         return True
 
     def _is_kernel_already(self, candidate: Candidate) -> bool:
@@ -112,16 +119,15 @@ class Decider:
         return describe(
             candidate,
             ready,
-            taken={c.kernel.id for c in self._candidates if c.kernel is not None},
+            taken={c.kernel.id for c in self._candidates if c.kernel and c is not candidate},
             table=self._candidates.table,
             boot_time=boot_time,
             files=self._files,
             users=self._users,
         )
 
-    def _facts(self, candidate: Candidate, ports: Ports, now: float) -> Facts:
+    def _facts(self, candidate: Candidate, ports: Ports) -> Facts:
         process, environ = candidate.process, candidate.environ
-        age = candidate.age(now)
         return Facts(
             pid=process.id.pid,
             parent=process.ppid,
@@ -130,24 +136,42 @@ class Decider:
             leads_session=process.leads_session,
             forked=candidate.is_worker,
             in_string=candidate.in_string,
+            runs_ipykernel=candidate.runs_ipykernel,
             launched=None if environ is None else "JPY_PARENT_PID" in environ,
+            launchers_child=process.leads_session
+            and self._names_one_kernel(candidate)
+            and self._has_launcher(candidate),
             below_kernel=candidate.below_kernel,
-            settling=age < FRESH_SECONDS
-            or (age < SETTLING_SECONDS and self._has_children(process)),
+            outlived=candidate.outlived,
             needs_ports=not candidate.named,
             owns=ports.owns(candidate),
         )
 
+    def _names_one_kernel(self, candidate: Candidate) -> bool:
+        """Whether the command line names no other file that may be a kernel's."""
+        others = self._candidates.of_process(candidate.process.id.pid)
+        return not any(has_usual_name(c.path) for c in others if c is not candidate)
+
+    def _has_launcher(self, candidate: Candidate) -> bool:
+        """Whether JPY_PARENT_PID is its parent; as the parent is called in its own namespace."""
+        launcher = (candidate.environ or {}).get("JPY_PARENT_PID")
+        if not launcher:
+            return False
+        status = read_namespace_status(self._files.procfs, candidate.process.ppid)
+        return status is not None and launcher == str(status.inner_pid)
+
     def _is_below_kernel(self, process: Process) -> bool:
+        return any(
+            c.kernel is not None
+            for ancestor in self._ancestors(process)
+            for c in self._candidates.of_process(ancestor.id.pid)
+        )
+
+    def _ancestors(self, process: Process) -> Iterator[Process]:
         table = self._candidates.table
         for _ in range(ANCESTORS_MAX):
             parent = table.get(process.ppid)
             if parent is None or parent.id.start_ticks > process.id.start_ticks:
-                return False
-            if any(c.kernel is not None for c in self._candidates.of_process(parent.id.pid)):
-                return True
+                return
+            yield parent
             process = parent
-        return False
-
-    def _has_children(self, process: Process) -> bool:
-        return any(other.ppid == process.id.pid for other in self._candidates.table.values())

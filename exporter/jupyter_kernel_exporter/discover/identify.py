@@ -4,7 +4,8 @@ A file is named by the kernel, by the wrappers that started it (``bash -c``, ``c
 ``unshare``), by workers that it forked (they have its command line), and by anything that just
 looks at the file (``tail -f``, ``jupyter console --existing``). Whoever holds the listening
 sockets of the file's ports is the kernel. While nobody does, as during a start, or where nobody
-may look, the shape of the process tree has to do.
+may look, the shape of the process tree has to do: the lowest process that names the file, from a
+leader downwards. A wrapper stands in for a kernel that it has yet to start.
 """
 
 from collections.abc import Sequence
@@ -25,13 +26,17 @@ class Facts:
     forked: bool = False
     """It runs the program of its parent still: a worker."""
     in_string: bool = False
-    """The file is named inside a shell string: a wrapper."""
+    """The file is named inside a shell string, of which nobody knows what it will do."""
+    runs_ipykernel: bool = False
+    """Its own program is ipykernel, whoever started it."""
     launched: bool | None = None
     """JPY_PARENT_PID is in its environment; ``None`` if that may not be read."""
+    launchers_child: bool = False
+    """JPY_PARENT_PID is its parent, so that a Jupyter server or client started it as a kernel."""
     below_kernel: bool = False
     """It descends from another kernel: a cell may start anything, also under JPY_PARENT_PID."""
-    settling: bool = False
-    """So young that it may be a wrapper about to start its child."""
+    outlived: bool = False
+    """It is a wrapper whose kernel was ready once."""
     needs_ports: bool = False
     """Its command line does not name the file, only the file names its pid."""
     owns: bool | None = None
@@ -54,17 +59,19 @@ def choose(candidates: Sequence[Facts]) -> Facts | None:
     leaders = [
         facts
         for facts in possible.values()
-        if facts.leads_session and facts.launched is not False and not facts.below_kernel
+        if facts.runs_ipykernel
+        or (facts.leads_session and facts.launched is not False and not facts.below_kernel)
     ]
     if not leaders:
         return None
-    chosen = min(leaders, key=lambda f: (f.start_ticks, f.pid))
+    leader = chosen = min(leaders, key=lambda f: (f.start_ticks, f.pid))
     for _ in possible:
         children = [f for f in possible.values() if _parent_in(possible, f) is chosen]
         if len(children) > 1:
             return None
         if not children:
-            return None if chosen.in_string or chosen.settling else chosen
+            unproven = chosen.in_string and not leader.launchers_child
+            return None if unproven or chosen.outlived else chosen
         chosen = children[0]
     return None  # each the other's parent: pids were given again
 

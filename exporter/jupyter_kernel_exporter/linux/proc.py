@@ -91,6 +91,25 @@ def read_forked(root: str, pid: int) -> bool | None:
     return parse_forked(raw) if raw else None
 
 
+_EXITING = 0x4
+"""``PF_EXITING`` of the same: it has begun to end, and stays so as a zombie."""
+
+
+def parse_ending(raw: bytes) -> bool:
+    """Whether a process is ending or has ended, from its ``stat`` line."""
+    flags = raw[raw.rindex(b")") + 2 :].split(None, 7)[6]
+    return bool(int(flags) & _EXITING)
+
+
+def read_ending(root: str, pid: int) -> bool:
+    """Whether a process is ending, is a zombie, or is gone.
+
+    What it had is taken away bit by bit meanwhile: its environment may seem empty, or forbidden.
+    """
+    raw = _read(f"{root}/{pid}/stat")
+    return raw is None or parse_ending(raw)
+
+
 class Status(NamedTuple):
     """Memory of a process, from ``/proc/PID/status``, in bytes; all 0 for a zombie."""
 

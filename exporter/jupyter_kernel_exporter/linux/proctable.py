@@ -55,7 +55,10 @@ class ProcessTable:
             if before.get(pid) == inode:
                 continue
             known = self.processes.pop(pid, None)
-            stat = read_stat(self.root, pid)
+            try:
+                stat = read_stat(self.root, pid)
+            except PermissionError:  # another user's, and /proc is mounted with hidepid=1
+                stat = None
             # linux may also forget an inode when memory is short: the start time decides.
             if stat is not None and known is not None and known.id.start_ticks == stat.start_ticks:
                 self.processes[pid] = known

@@ -13,7 +13,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from jupyter_kernel_exporter.publish.deathrow import CounterKey, DeathRow, clean, counter_key
+from jupyter_kernel_exporter.publish.deathrow import (
+    CounterKey,
+    DeathRow,
+    Identity,
+    clean,
+    counter_key,
+)
 from jupyter_kernel_exporter.publish.ledger import Ledger
 from jupyter_kernel_exporter.publish.store import (
     FILE,
@@ -58,6 +64,7 @@ class History:
         self._lock_file = -1
         self._retry_at = 0.0
         self._problem = ""
+        self._left_at: float | None = None
         self._unsynced = False
         """Whether something was committed that a crash of the machine could take."""
 
@@ -97,6 +104,25 @@ class History:
         with self._mutex:
             self._ledger.see(clean(username), clean(kernel_name))
             self._save()
+
+    def remember(self, alive: Mapping[Identity, str]) -> None:
+        """Remember who is alive, with what the next daemon has to know of each; JSON.
+
+        Whoever's death is recorded is not alive any more, from the same moment on.
+        """
+        with self._mutex:
+            self._ledger.remember(alive)
+            self._save()
+
+    def remembered(self) -> dict[Identity, str]:
+        """Who is alive; until this daemon has said so, who was when the last one did."""
+        with self._mutex:
+            return self._ledger.alive
+
+    @property
+    def left_at(self) -> float | None:
+        """Last sign of life of the daemon before, seconds since the epoch; ``None``: unknown."""
+        return self._left_at
 
     def counters(self) -> dict[CounterKey, float]:
         """All counters."""
@@ -147,6 +173,7 @@ class History:
             if self._store is not None and self._store.writable and self._store.moved():
                 self._give_up_store()
                 self._retry_at = 0.0
+            self._give_sign_of_life()
             self._save()
             store = self._store
             if store is None or not self._unsynced:
@@ -232,6 +259,14 @@ class History:
             self._store.close()
             self._store = None
 
+    def _give_sign_of_life(self) -> None:
+        """So that the next daemon knows until when this one was there."""
+        if self._lock_file >= 0 and not self._problem:
+            try:
+                os.utime(self._lock_file)
+            except OSError as error:
+                self._trouble(error)
+
     def _take_directory(self) -> None:
         """Lock the directory, for as long as this process lives."""
         _make_private(self._dir)
@@ -252,6 +287,9 @@ class History:
                 raise
             raise AlreadyRunning(self._dir, int(pid) if pid.isdigit() else None) from None
         self._lock_file = descriptor
+        found = os.fstat(descriptor)
+        if found.st_size and self._left_at is None:
+            self._left_at = found.st_mtime
         try:
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, b"%d" % os.getpid(), 0)

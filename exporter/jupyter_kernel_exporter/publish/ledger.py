@@ -4,7 +4,7 @@ A counter is what the disk holds plus what was gained since. So whatever happens
 is shown never goes down, and what was gained is written once.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jupyter_kernel_exporter.publish.deathrow import CounterKey, DeathRow, Identity
@@ -31,13 +31,19 @@ class Ledger:
         self._new_pairs: set[tuple[str, str]] = set()
         self._known: dict[Identity, None] = {}
         """Deaths that were counted, oldest first: none of them is counted again."""
+        self._alive: dict[Identity, str] = {}
+        """Who is alive, as the next daemon is to know it."""
+        self._alive_changes: dict[Identity, str | None] = {}
+        """What of that is not on disk yet; ``None``: not alive any more."""
+        self._alive_told = False
+        """Whether this daemon has said who is alive, so that what a file says is old."""
         self._sequence = 0
         """Number of the last transaction that was tried."""
 
     @property
     def unsaved(self) -> bool:
         """Whether anything is not on disk yet."""
-        return bool(self._rows or self._gained or self._new_pairs)
+        return bool(self._rows or self._gained or self._new_pairs or self._alive_changes)
 
     @property
     def unsaved_deaths(self) -> list[DeathRow]:
@@ -48,6 +54,11 @@ class Ledger:
     def pairs(self) -> frozenset[tuple[str, str]]:
         """All usernames with their kernel names that were ever seen."""
         return frozenset(self._pairs)
+
+    @property
+    def alive(self) -> dict[Identity, str]:
+        """Who is alive; before this daemon has said so, whoever was when the last one did."""
+        return dict(self._alive)
 
     def counters(self) -> dict[CounterKey, float]:
         """All counters as they stand."""
@@ -62,6 +73,8 @@ class Ledger:
             return False
         entry = (row_values(row), tuple(gains))
         self._remember(row.process)
+        if self._alive.pop(row.process, None) is not None:
+            self._alive_changes[row.process] = None
         self._rows[row.process] = entry
         for key, n in entry[1]:
             self.gain(key, n)
@@ -83,11 +96,32 @@ class Ledger:
             self._pairs.add(pair)
             self._new_pairs.add(pair)
 
+    def remember(self, alive: Mapping[Identity, str]) -> None:
+        """These are alive, and nobody else is."""
+        self._alive_told = True
+        self._change(self._alive, alive)
+        self._alive = dict(alive)
+
+    def _change(self, before: Mapping[Identity, str], after: Mapping[Identity, str]) -> None:
+        for identity in before.keys() - after.keys():
+            self._alive_changes[identity] = None
+        for identity, facts in after.items():
+            if before.get(identity) != facts:
+                self._alive_changes[identity] = facts
+
     def batch(self) -> Batch:
         """What is to be written now, in one transaction."""
         self._sequence += 1
         rows = [values for values, _ in self._rows.values()]
-        return Batch(self._sequence, rows, dict(self._gained), list(self._new_pairs))
+        changes = self._alive_changes
+        return Batch(
+            self._sequence,
+            rows,
+            dict(self._gained),
+            list(self._new_pairs),
+            {identity: facts for identity, facts in changes.items() if facts is not None},
+            [identity for identity, facts in changes.items() if facts is None],
+        )
 
     def saved(self) -> None:
         """The last batch is on disk, and nothing was recorded since."""
@@ -95,6 +129,7 @@ class Ledger:
         self._gained.clear()
         self._rows.clear()
         self._new_pairs.clear()
+        self._alive_changes.clear()
 
     def merge(self, loaded: Loaded) -> None:
         """Take in what a file holds that was just opened, for the first time or again."""
@@ -116,6 +151,10 @@ class Ledger:
         later, self._known = self._known, {}
         for identity in (*loaded.identities, *later):
             self._remember(identity)
+        self._alive_changes.clear()
+        if not self._alive_told:
+            self._alive = {i: facts for i, facts in loaded.alive.items() if i not in self._known}
+        self._change(loaded.alive, self._alive)
         self._sequence = max(self._sequence, loaded.sequence)
 
     def _remember(self, identity: Identity) -> None:

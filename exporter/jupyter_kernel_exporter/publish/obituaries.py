@@ -48,15 +48,19 @@ class Obituaries:
                 self.history.see(*pair)
                 self._deaths = None
 
-    def announce(self, death: Death) -> bool:
-        """Write a death down, and count it; ``False`` if that was done before."""
+    def announce(self, death: Death, boot_id: str | None = None) -> bool:
+        """Write a death down, and count it; ``False`` if that was done before.
+
+        ``boot_id`` names the boot of the machine if it was not in this one.
+        """
         kernel, reason = death.kernel, death.verdict.reason
         labels = {
             "username": kernel.username,
             "kernel_name": kernel.kernel_name,
             "reason": reason.value,
         }
-        if not self.history.record_death(death_row(death, self.boot_id), [(DEATHS, labels)]):
+        row = death_row(death, boot_id or self.boot_id)
+        if not self.history.record_death(row, [(DEATHS, labels)]):
             return False
         ended_at = death.evidence.ended_at
         self._last.pop(kernel.id, None)

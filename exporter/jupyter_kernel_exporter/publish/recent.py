@@ -8,13 +8,18 @@ where nothing is known. That is less than 12 KiB a kernel, and nothing grows. Fl
 import math
 import threading
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
 from jupyter_kernel_exporter.model import LiveKernel, ProcessId, Sample, Snapshot
 
 NAN = math.nan
+
+GROWTH_SPAN_SECONDS = 300.0
+"""How far back growth is looked for: long enough for a loop's rhythm, short enough to be news."""
+GROWTH_LEAST_SECONDS = 30.0
+"""Of less than this nobody can tell a growth from a start."""
 
 
 class Point(NamedTuple):
@@ -41,7 +46,7 @@ class _Look(NamedTuple):
 class _Rings:
     """One kernel's history."""
 
-    __slots__ = ("cpu", "headroom", "look", "memory", "seen_at")
+    __slots__ = ("cpu", "headroom", "look", "memory", "seen_at", "since")
 
     def __init__(self, size: int) -> None:
         self.memory = array("f", (NAN,)) * size
@@ -49,8 +54,12 @@ class _Rings:
         self.headroom = array("f", (NAN,)) * size
         self.look: _Look | None = None
         self.seen_at = NAN
+        self.since = NAN
+        """First point of the present process without a gap after it."""
 
     def write(self, at: int, sample: Sample, look: _Look) -> None:
+        if self.look is None or self.look.process != look.process:
+            self.since = look.taken_at
         rate = _rate(self.look, look)
         self.memory[at] = sample.rss_bytes + sample.children_rss_bytes
         self.cpu[at] = NAN if rate is None else rate
@@ -74,21 +83,33 @@ class Recent:
         most_kernels: int = 2000,
     ) -> None:
         self.step_seconds = step_seconds
-        self._span = span_seconds
-        self._keep = keep_seconds
-        self._most = most_kernels
+        self.span_seconds = span_seconds
+        self.keep_seconds = keep_seconds
+        self.most_kernels = most_kernels
         self._size = int(span_seconds / step_seconds)
         self._moments = array("d", (NAN,)) * self._size
         self._newest = NAN
         self._rings: dict[str, _Rings] = {}
         self._looks: dict[str, _Look] = {}
         self._cpu_cores: Mapping[str, float] = MappingProxyType({})
+        self._growth: Mapping[str, float] | None = None
         self._lock = threading.Lock()
 
     @property
     def cpu_cores(self) -> Mapping[str, float]:
         """Processors that each live kernel used between the last two snapshots, by kernel id."""
         return self._cpu_cores
+
+    @property
+    def memory_growth(self) -> Mapping[str, float]:
+        """Bytes a second by which each live kernel grew in the last five minutes, by kernel id.
+
+        Negative where it shrank. Kernels that are known for less than half a minute are left out.
+        """
+        with self._lock:
+            if self._growth is None:
+                self._growth = MappingProxyType(dict(self._grow()))
+            return self._growth
 
     def append(self, snapshot: Snapshot) -> None:
         """Take in the newest snapshot."""
@@ -118,12 +139,13 @@ class Recent:
             Point(moment, int(memory[at]), _known(cpu[at]), _known_int(headroom[at]))
             for at, moment in enumerate(moments)
             # A slot that was passed over (a machine asleep) still holds an older lap.
-            if newest - self._span < moment <= newest and math.isfinite(memory[at])
+            if newest - self.span_seconds < moment <= newest and math.isfinite(memory[at])
         )
 
     def _write(self, at: int, snapshot: Snapshot, looks: Mapping[str, _Look]) -> None:
         """Fill one slot of every ring."""
         self._forget(snapshot, looks)
+        self._growth = None
         self._moments[at] = self._newest = snapshot.taken_at
         for kernel_id, rings in self._rings.items():
             if kernel_id not in looks:
@@ -133,16 +155,34 @@ class Recent:
                 look = looks[live.kernel.id]
                 self._rings[live.kernel.id].write(at, live.sample, look)
 
+    def _grow(self) -> Iterator[tuple[str, float]]:
+        """Growth of all that are in the newest point: worked out when asked for, once a point."""
+        if math.isnan(self._newest):
+            return
+        now = int(self._newest // self.step_seconds) % self._size
+        steps = min(int(GROWTH_SPAN_SECONDS / self.step_seconds), self._size - 1)
+        # From the farthest on: the first one that a kernel has is where its growth begins.
+        before = [(now - back) % self._size for back in range(steps, 0, -1)]
+        oldest = self._newest - GROWTH_SPAN_SECONDS - self.step_seconds
+        before = [at for at in before if oldest <= self._moments[at] < self._newest]
+        for kernel_id, rings in self._rings.items():
+            if rings.seen_at != self._newest:
+                continue
+            at = next((at for at in before if self._moments[at] >= rings.since), now)
+            seconds = self._newest - self._moments[at]
+            if seconds >= GROWTH_LEAST_SECONDS:
+                yield kernel_id, (rings.memory[now] - rings.memory[at]) / seconds
+
     def _forget(self, snapshot: Snapshot, looks: Mapping[str, _Look]) -> None:
         """Drop those gone too long; make room for new kernels, the longest gone first."""
-        oldest = snapshot.taken_at - self._keep
+        oldest = snapshot.taken_at - self.keep_seconds
         gone = [
             (rings.seen_at, kernel_id)
             for kernel_id, rings in self._rings.items()
             if kernel_id not in looks
         ]
         new = [kernel_id for kernel_id in looks if kernel_id not in self._rings]
-        room = self._most - len(self._rings)
+        room = self.most_kernels - len(self._rings)
         for seen_at, kernel_id in sorted(gone):
             if seen_at < oldest or room < len(new):
                 del self._rings[kernel_id]

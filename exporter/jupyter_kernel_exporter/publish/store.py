@@ -11,7 +11,7 @@ import sqlite3
 import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from jupyter_kernel_exporter.publish.deathrow import CounterKey, DeathRow, Identity, clean
@@ -48,6 +48,14 @@ SCHEMA: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX deaths_by_time ON deaths (ended_at)",
     ),
+    (
+        """
+        CREATE TABLE alive (
+            boot_id TEXT, pid INTEGER, start_ticks INTEGER, facts TEXT NOT NULL,
+            PRIMARY KEY (boot_id, pid, start_ticks)
+        ) WITHOUT ROWID
+        """,
+    ),
 )
 """What makes version n + 1 of version n. Entries are only ever added."""
 
@@ -83,6 +91,8 @@ class Loaded:
     pairs: frozenset[tuple[str, str]]
     identities: tuple[Identity, ...]
     """Of the deaths, oldest first."""
+    alive: Mapping[Identity, str] = field(default_factory=dict)
+    """Who was alive when the file was written last, and what is remembered of them; JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +104,10 @@ class Batch:
     """As :func:`row_values` makes them."""
     gained: Mapping[CounterKey, float]
     pairs: Iterable[tuple[str, str]]
+    alive: Mapping[Identity, str] = field(default_factory=dict)
+    """Who is alive now and was not, or has changed."""
+    gone: Iterable[Identity] = ()
+    """Who is not alive any more."""
 
 
 def row_values(row: DeathRow) -> tuple[Any, ...]:
@@ -158,6 +172,7 @@ class Store:
             identities = self._connection.execute(
                 "SELECT boot_id, pid, start_ticks FROM deaths ORDER BY id"
             )
+            alive = self._connection.execute("SELECT boot_id, pid, start_ticks, facts FROM alive")
             return Loaded(
                 next(sequence, (0,))[0],
                 {
@@ -166,6 +181,7 @@ class Store:
                 },
                 frozenset((username, kernel_name) for username, kernel_name in pairs),
                 tuple(Identity(*row) for row in identities),
+                {Identity(*row): facts for *row, facts in alive},
             )
 
     def write(self, batch: Batch) -> None:
@@ -191,6 +207,14 @@ class Store:
                 )
                 self._connection.executemany(
                     "INSERT OR IGNORE INTO pairs VALUES (?, ?)", batch.pairs
+                )
+                self._connection.executemany(
+                    "DELETE FROM alive WHERE boot_id = ? AND pid = ? AND start_ticks = ?",
+                    batch.gone,
+                )
+                self._connection.executemany(
+                    "INSERT OR REPLACE INTO alive VALUES (?, ?, ?, ?)",
+                    [(*identity, facts) for identity, facts in batch.alive.items()],
                 )
                 write("INSERT OR REPLACE INTO meta VALUES ('sequence', ?)", (batch.sequence,))
                 write("COMMIT")

@@ -6,6 +6,7 @@ Fields are named as the metrics, without their prefix; moments are seconds since
 
 import math
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,6 +17,11 @@ from jupyter_kernel_exporter.model import LiveKernel, Scope, Snapshot, State
 from jupyter_kernel_exporter.publish.deathrow import DeathRow
 from jupyter_kernel_exporter.publish.encode import writable
 from jupyter_kernel_exporter.publish.recent import Point
+
+ASKED_FOR = frozenset(
+    {Reason.RESTART_REQUESTED, Reason.SHUTDOWN_REQUESTED, Reason.CULLED, Reason.SERVER_SHUTDOWN}
+)
+"""Reasons that are nobody's misfortune."""
 
 
 class _Model(BaseModel):
@@ -81,6 +87,9 @@ class KernelModel(_Model):
     children_memory_rss_bytes: int
     """To add to the kernel's own ``memory_rss_bytes``."""
     limits: list[LimitModel]
+    memory_growth_bytes_per_second: float | None
+    """On average over the last five minutes, negative while it shrinks; ``null`` if its process
+    is known for less than half a minute."""
     memory_exhaustion_seconds: float | None
     """Until the limit that is nearest is reached, as it looks now; ``null`` if nothing points that
     way, or no limit is known."""
@@ -147,6 +156,7 @@ class KernelDetailModel(_Model):
     """One kernel with its recent past."""
 
     taken_at: float
+    sources: list[SourceModel]
     kernel: KernelModel | None
     """``null`` when the kernel is gone; its history is kept for a quarter of an hour."""
     history: HistoryModel
@@ -183,6 +193,8 @@ class DeathModel(_Model):
     start_time_seconds: float | None
     end_time_seconds: float
     reason: Reason
+    asked_for: bool
+    """Somebody asked Jupyter for it, or its culler did."""
     certain: bool
     """No source that was missing could have made it another reason, as far as is known."""
     because: str
@@ -208,6 +220,8 @@ class DeathModel(_Model):
 class DeathsModel(_Model):
     """Ends of kernels, newest first."""
 
+    taken_at: float | None
+    """When kernels were looked at last; ``null`` before that."""
     problem: str
     """Why what is shown may not last, in one sentence; empty if it does."""
     deaths: list[DeathModel]
@@ -225,26 +239,41 @@ class ErrorModel(_Model):
     detail: str
 
 
-def kernels_model(snapshot: Snapshot, cpu_cores: Mapping[str, float]) -> KernelsModel:
+_NONE: Mapping[str, float] = MappingProxyType({})
+
+
+def kernels_model(
+    snapshot: Snapshot, cpu_cores: Mapping[str, float], memory_growth: Mapping[str, float] = _NONE
+) -> KernelsModel:
     """All live kernels of a snapshot, sorted by the memory of kernel and descendants."""
-    kernels = [kernel_model(live, cpu_cores.get(live.kernel.id)) for live in snapshot.kernels]
+    kernels = [
+        kernel_model(live, cpu_cores.get(live.kernel.id), memory_growth.get(live.kernel.id))
+        for live in snapshot.kernels
+    ]
     return KernelsModel(
         taken_at=snapshot.taken_at,
         sample_duration_seconds=snapshot.sample_duration_seconds,
-        sources=[
-            SourceModel(
-                source=source.name,
-                up=source.up,
-                duration_seconds=source.duration_seconds,
-                problem=writable(source.problem),
-            )
-            for source in snapshot.sources
-        ],
+        sources=source_models(snapshot),
         kernels=sorted(kernels, key=lambda kernel: (-kernel.memory_bytes, kernel.kernel_id)),
     )
 
 
-def kernel_model(live: LiveKernel, cpu_cores: float | None) -> KernelModel:
+def source_models(snapshot: Snapshot) -> list[SourceModel]:
+    """How every source fared."""
+    return [
+        SourceModel(
+            source=source.name,
+            up=source.up,
+            duration_seconds=source.duration_seconds,
+            problem=writable(source.problem),
+        )
+        for source in snapshot.sources
+    ]
+
+
+def kernel_model(
+    live: LiveKernel, cpu_cores: float | None, memory_growth: float | None = None
+) -> KernelModel:
     """One live kernel."""
     kernel, sample = live.kernel, live.sample
     return KernelModel(
@@ -271,6 +300,7 @@ def kernel_model(live: LiveKernel, cpu_cores: float | None) -> KernelModel:
             )
             for limit in sample.limits
         ],
+        memory_growth_bytes_per_second=memory_growth,
         memory_exhaustion_seconds=_finite(live.exhaustion_seconds),
         oom_score=sample.oom_score,
         cpu_seconds_total=CpuModel(user=sample.cpu_user_seconds, system=sample.cpu_system_seconds),
@@ -295,9 +325,12 @@ def _finite(seconds: float | None) -> float | None:
     return seconds if seconds is not None and math.isfinite(seconds) else None
 
 
-def deaths_model(rows: Iterable[DeathRow], problem: str = "") -> DeathsModel:
+def deaths_model(
+    rows: Iterable[DeathRow], problem: str = "", taken_at: float | None = None
+) -> DeathsModel:
     """Deaths as they were written down, with what each reason means."""
-    return DeathsModel(problem=writable(problem), deaths=[death_model(row) for row in rows])
+    deaths = [death_model(row) for row in rows]
+    return DeathsModel(taken_at=taken_at, problem=writable(problem), deaths=deaths)
 
 
 def death_model(row: DeathRow) -> DeathModel:
@@ -314,6 +347,7 @@ def death_model(row: DeathRow) -> DeathModel:
         start_time_seconds=row.started_at,
         end_time_seconds=row.ended_at,
         reason=reason,
+        asked_for=reason in ASKED_FOR,
         certain=row.certain,
         because=row.because,
         rule=row.rule,

@@ -16,7 +16,7 @@ from starlette.staticfiles import StaticFiles
 
 import jupyter_kernel_exporter
 from jupyter_kernel_exporter.model import Snapshot
-from jupyter_kernel_exporter.publish.encode import choose_format
+from jupyter_kernel_exporter.publish.encode import choose_format, writable
 from jupyter_kernel_exporter.publish.published import Published
 from jupyter_kernel_exporter.serve.api import (
     DeathsModel,
@@ -29,14 +29,21 @@ from jupyter_kernel_exporter.serve.api import (
     history_model,
     kernel_model,
     kernels_model,
+    source_models,
 )
 from jupyter_kernel_exporter.serve.guard import HEADERS, HeadIsGet, HostGuard, SecurityHeaders
 from jupyter_kernel_exporter.serve.health import staleness
+from jupyter_kernel_exporter.serve.lock import Lock, LockGuard
 from jupyter_kernel_exporter.serve.page import Page
+from jupyter_kernel_exporter.serve.page.order import parse_view
 from jupyter_kernel_exporter.serve.scrape import Scrape, gzip_accepted
 from jupyter_kernel_exporter.settings import Settings
 
 STATIC = Path(__file__).parent / "static"
+
+LATELY_SECONDS = 3600.0
+"""Deaths of the last hour are told on the first page."""
+LATELY = 1000
 
 
 def create_app(
@@ -46,8 +53,9 @@ def create_app(
     scrape: Scrape | None = None,
     clock: Callable[[], float] = time.time,
     host_name: str | None = None,
+    lock: Lock | None = None,
 ) -> FastAPI:
-    """The application that serves ``published``."""
+    """The application that serves ``published``, behind ``lock`` whole."""
     site = _Site(
         published, settings, scrape or Scrape(), clock, Page(settings, host_name or platform.node())
     )
@@ -63,11 +71,19 @@ def create_app(
     )
     # The last one added stands before all others.
     app.add_middleware(HeadIsGet)
-    app.add_middleware(HostGuard, addresses=settings["web.listen-address"])
-    app.add_middleware(SecurityHeaders)
+    app.add_middleware(LockGuard, lock=lock)
+    app.add_middleware(
+        HostGuard,
+        addresses=settings["web.listen-address"],
+        allowed_hosts=settings["web.allowed-host"],
+    )
+    app.add_middleware(SecurityHeaders, more=lock.headers if lock else dict)
 
-    app.add_api_route("/", site.page, include_in_schema=False)
+    app.add_api_route("/", site.kernels_page, include_in_schema=False)
+    app.add_api_route("/deaths", site.deaths_page, include_in_schema=False)
     app.add_api_route(settings["web.telemetry-path"], site.metrics, responses=_UNAVAILABLE)
+    # After the metrics, which may be anywhere.
+    app.add_api_route("/kernels/{kernel_id}", site.kernel_page, include_in_schema=False)
     app.add_api_route(
         "/api/v1/kernels", site.kernels, response_model=KernelsModel, responses=_UNAVAILABLE
     )
@@ -105,11 +121,35 @@ class _Site:
         self._clock = clock
         self._page = page
 
-    def page(self) -> HTMLResponse:
+    def kernels_page(self, q: str = "", sort: str = "", order: str = "") -> HTMLResponse:
         """The live table of kernels, for people."""
-        snapshot, cpu_cores = self._published.snapshot, self._published.recent.cpu_cores
-        model = kernels_model(snapshot, cpu_cores) if snapshot else None
-        return HTMLResponse(self._page.render(model, self._clock()))
+        snapshot, history, now = self._published.snapshot, self._published.history, self._clock()
+        model = self._kernels_model(snapshot) if snapshot else None
+        rows = history.deaths(LATELY, since=now - LATELY_SECONDS) if history else ()
+        died = sum(not death.asked_for for death in deaths_model(rows).deaths)
+        return HTMLResponse(self._page.kernels(model, now, parse_view(q, sort, order), died))
+
+    def kernel_page(self, kernel_id: str) -> HTMLResponse:
+        """One kernel for people, or what is remembered of it; 404 if that is nothing at all."""
+        snapshot, recent, history = (
+            self._published.snapshot,
+            self._published.recent,
+            self._published.history,
+        )
+        kernels = snapshot.kernels if snapshot else ()
+        live = next((live for live in kernels if live.kernel.id == kernel_id), None)
+        rows = history.deaths(1, kernel_id=kernel_id) if live is None and history else []
+        notebook = live.kernel.notebook if live else rows[0].notebook if rows else ""
+        known = snapshot is None or live or rows or recent.points(kernel_id) is not None
+        taken_at = snapshot.taken_at if snapshot else None
+        text = self._page.kernel(kernel_id, writable(notebook), recent, taken_at, self._clock())
+        return HTMLResponse(text, 200 if known else 404)
+
+    def deaths_page(self) -> HTMLResponse:
+        """The last ends of kernels, for people."""
+        snapshot = self._published.snapshot
+        taken_at = snapshot.taken_at if snapshot else None
+        return HTMLResponse(self._page.deaths(taken_at, self._clock()))
 
     def metrics(self, request: Request) -> Response:
         """All metrics, as OpenMetrics or Prometheus' text format by ``Accept``."""
@@ -123,7 +163,7 @@ class _Site:
 
     def kernels(self) -> Response:
         """All live kernels, the largest first."""
-        model = kernels_model(self._snapshot(), self._published.recent.cpu_cores)
+        model = self._kernels_model(self._snapshot())
         return Response(model.model_dump_json(), media_type="application/json")
 
     def kernel(self, kernel_id: str) -> Response:
@@ -135,19 +175,25 @@ class _Site:
             raise HTTPException(404, "no kernel has this id")
         model = KernelDetailModel(
             taken_at=snapshot.taken_at,
-            kernel=kernel_model(live, recent.cpu_cores.get(kernel_id)) if live else None,
+            sources=source_models(snapshot),
+            kernel=kernel_model(
+                live, recent.cpu_cores.get(kernel_id), recent.memory_growth.get(kernel_id)
+            )
+            if live
+            else None,
             history=history_model(points or []),
         )
         return Response(model.model_dump_json(), media_type="application/json")
 
     def deaths(self, asked: Annotated[DeathsQuery, Query()]) -> Response:
         """The last ends of kernels, newest first."""
-        history = self._published.history
+        snapshot, history = self._published.snapshot, self._published.history
+        taken_at = snapshot.taken_at if snapshot else None
         if history is None:
-            model = deaths_model(())
+            model = deaths_model((), taken_at=taken_at)
         else:
             rows = history.deaths(asked.limit, since=asked.since, **asked.filters)
-            model = deaths_model(rows, history.problem())
+            model = deaths_model(rows, history.problem(), taken_at)
         return Response(model.model_dump_json(), media_type="application/json")
 
     async def healthy(self) -> HealthModel:
@@ -158,6 +204,10 @@ class _Site:
         """200 while there is a fresh sample to serve, else 503."""
         self._fresh()
         return HealthModel(status="ready")
+
+    def _kernels_model(self, snapshot: Snapshot) -> KernelsModel:
+        recent = self._published.recent
+        return kernels_model(snapshot, recent.cpu_cores, recent.memory_growth)
 
     def _snapshot(self) -> Snapshot:
         """The newest snapshot, however old: those who ask see when it was taken."""

@@ -7,7 +7,7 @@ of its own that it lets point to 127.0.0.1 (DNS rebinding). The ``Host`` header 
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
@@ -38,40 +38,55 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def host_of(host_header: str) -> str:
+    """The name in a ``Host`` header, without its port and in small letters; empty for junk."""
+    match = _HOST.fullmatch(host_header.strip())
+    if match is None:
+        return ""
+    return (match["bracketed"] or match["plain"] or "").lower().removesuffix(".")
+
+
 def names_this_machine(host_header: str) -> bool:
     """Whether a ``Host`` header names this machine's loopback: ``localhost:18888``, ``[::1]``."""
-    match = _HOST.fullmatch(host_header.strip())
-    return match is not None and is_loopback(match["bracketed"] or match["plain"] or "")
+    return is_loopback(host_of(host_header))
 
 
 class HostGuard:
-    """Answers only to loopback names while the exporter listens on loopback only."""
+    """Answers to loopback names and those that are allowed, once any are; without any, to loopback
+    names while the exporter listens on loopback only, and to every name on a network.
+    """
 
-    def __init__(self, app: ASGIApp, addresses: Iterable[Address]) -> None:
+    def __init__(
+        self, app: ASGIApp, addresses: Iterable[Address], allowed_hosts: Iterable[str] = ()
+    ) -> None:
         self._app = app
-        self._loopback_only = all(is_loopback(address.host) for address in addresses)
+        self._allowed = frozenset(allowed_hosts)
+        self._guards = bool(self._allowed) or all(is_loopback(a.host) for a in addresses)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._loopback_only and scope["type"] == "http":
+        if self._guards and scope["type"] == "http":
             # Browsers always send the header; scripts that leave it out are no browser.
             hosts = Headers(scope=scope).getlist("host")
-            if not all(names_this_machine(host) for host in hosts):
-                detail = "this exporter listens on loopback and answers to loopback names only"
+            if not all(names_this_machine(one) or host_of(one) in self._allowed for one in hosts):
+                detail = "this exporter answers to loopback names, and those of --web.allowed-host"
                 await JSONResponse({"detail": detail}, 421)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
 
 class SecurityHeaders:
-    """Adds :data:`HEADERS` to every response."""
+    """Adds :data:`HEADERS` to every response, and ``more`` besides or instead."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, more: Callable[[], Mapping[str, str]] = dict) -> None:
         self._app = app
+        self._more = more
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
+                headers = MutableHeaders(scope=message)
+                headers.update(HEADERS)
+                headers.update(self._more())
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

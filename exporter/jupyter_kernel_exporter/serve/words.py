@@ -31,6 +31,19 @@ def cores(value: float | None) -> str:
     return UNKNOWN if value is None else number(value)
 
 
+def growth(bytes_per_second: float | None) -> str:
+    """Memory per minute, the unit in which people wait: ``+24 MiB/min``, ``steady``."""
+    if bytes_per_second is None:
+        return UNKNOWN
+    mebibytes = abs(bytes_per_second) * 60 / (1 << 20)
+    if mebibytes < 0.1:
+        return "steady"
+    sign = "+" if bytes_per_second > 0 else "\N{MINUS SIGN}"
+    if mebibytes >= 1024:
+        return f"{sign}{number(mebibytes / 1024)} GiB/min"
+    return f"{sign}{number(mebibytes)} MiB/min"
+
+
 def duration(seconds: float) -> str:
     """A span of time: ``45 s``, ``12 min``, ``3 h 12 min``, ``4 d 3 h``."""
     minutes = max(0, math.floor(seconds / 60))

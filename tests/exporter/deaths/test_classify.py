@@ -408,15 +408,24 @@ def test_case(evidence: Evidence, expected: str) -> None:
 
 EDGES: list[tuple[WaitStatus, dict[str, Any], str]] = [
     (dies(15), requested(0.30), "restart_requested?"),
-    (dies(15), requested(0.31), "terminated!"),
+    (dies(15), requested(0.31, phase=1.2), "restart_requested?"),
+    (dies(15), requested(0.30, phase=0.3), "restart_requested?"),
+    (dies(15), requested(0.31, phase=0.3), "terminated!"),
+    (dies(15), requested(0.31, phase=1.01), "restart_requested?"),
+    (dies(15), requested(1.0, phase=1.2), "restart_requested?"),
+    (dies(15), requested(1.01, phase=1.2), "terminated!"),
     (dies(15), requested(phase=-0.016), "restart_requested?"),
     (dies(15), requested(phase=-0.015), "terminated?"),
     (dies(15), requested(phase=0.06), "terminated?"),
     (dies(15), requested(phase=0.061), "restart_requested?"),
-    (dies(15), cleaned(0.45), "shutdown_requested?"),
-    (dies(15), cleaned(0.46), "terminated!"),
+    (dies(15), cleaned(1.00), "shutdown_requested?"),
+    (dies(15), cleaned(1.01), "terminated!"),
     (dies(15), ASKED | requested(0.60), "restart_requested!"),
-    (dies(15), ASKED | requested(0.61), "shutdown_requested?"),
+    (dies(15), ASKED | requested(0.61, phase=1.2), "restart_requested?"),
+    (dies(15), ASKED | requested(0.61, phase=0.3), "shutdown_requested?"),
+    (dies(15), ASKED | requested(2.01), "shutdown_requested?"),
+    (exits(1), YOUNG | requested(), "restart_requested?"),
+    (exits(1), YOUNG | cleaned(), "startup_failed?"),
     (dies(15), {"server_file_deleted_seconds": 0.45}, "server_shutdown!"),
     (dies(15), {"server_file_deleted_seconds": 0.46}, "terminated!"),
     (dies(15), {"server_file_deleted_seconds": -6.0}, "server_shutdown!"),
@@ -480,18 +489,18 @@ TIMES = [
     ("server stopped, kernel idle, root", 0.0),
     ("server killed, root", 0.0),
     ("delete, root", 0.05),  # the server's file could still be found deleted
-    ("failed start, root", 0.15),  # the server could still be found dead
+    ("failed start, root", 1.05),  # a person may be in a hurry
     ("restart, the GIL is held, root", 0.08),
     ("delete, silent kernel, root", 0.5),
-    ("delete, children that stay, root", 0.65),
-    ("kill -9, root", 0.5),
-    ("kill -9, no kmsg", 0.5),
+    ("delete, children that stay, root", 0.05),
+    ("kill -9, root", 1.05),
+    ("kill -9, no kmsg", 1.05),
     ("kill -9, other user", 1.2),
     ("kill -9, the restarter comes at once, root", 0.1),
-    ("kill -9, autorestart off, root", 0.5),
+    ("kill -9, autorestart off, root", 1.05),
     ("kill -9, autorestart off, other user", 4.05),
-    ("os._exit(0), or a handler of SIGTERM that does it, root", 0.5),
-    ("os._exit(1), root", 0.5),
+    ("os._exit(0), or a handler of SIGTERM that does it, root", 1.05),
+    ("os._exit(1), root", 1.05),
     ("delete, other user", 1.05),
     ("SIGTERM to server and kernels at once, the kernel is quicker, root", 0.02),
     ("SIGKILL to all at once, root", 0.5),
@@ -515,7 +524,7 @@ def test_lag_is_waited_for() -> None:
     """Where a directory is read only each second, its news are waited for so much longer."""
     evidence = replace(ALL_ASKED, status=dies(9), observed_seconds=0.6, lag_seconds=1.0)
     assert classify(evidence) is None
-    assert next_look(evidence) == pytest.approx(1.45)
+    assert next_look(evidence) == pytest.approx(2.0)
 
 
 def test_learnt_period_is_waited_for() -> None:

@@ -160,6 +160,19 @@ def test_a_huge_command_line_is_cut() -> None:
         child.kill()
 
 
+@pytest.mark.real
+def test_who_is_ending() -> None:
+    """A zombie has begun to end, and so has whoever is gone."""
+    assert not proc.parse_ending(STAT % b"a) b")
+    assert proc.parse_ending((STAT % b"a) b").replace(b" 4194304 ", b" 4194308 "))
+    with subprocess.Popen(["sleep", "60"]) as child:
+        assert not proc.read_ending("/proc", child.pid)
+        child.kill()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert proc.read_ending("/proc", child.pid)
+    assert proc.read_ending("/proc", child.pid)
+
+
 def test_who_was_forked_and_who_called_exec() -> None:
     """A worker runs its parent's program; the flag is linux' own and goes with exec."""
     assert not proc.parse_forked(STAT % b"a) b")

@@ -96,6 +96,28 @@ def test_what_is_recorded_lasts(tmp_path: Path) -> None:
             history.deaths(because="x")
 
 
+def test_who_is_alive_is_known_to_the_next(tmp_path: Path) -> None:
+    """Whoever's death is recorded is not; and when the daemon was there last is known, too."""
+    one, two = death(1).process, death(2).process
+    with opened(tmp_path) as history:
+        assert (history.remembered(), history.left_at) == ({}, None)
+        history.remember({one: "1", two: "2"})
+        history.record_death(death(2))
+        history.sync()
+        left = time.time()
+    os.utime(tmp_path / "lock", (left - 100, left - 100))
+    with opened(tmp_path) as history:
+        assert history.remembered() == {one: "1"}
+        assert history.left_at == pytest.approx(left - 100)
+        history.remember({})
+        history.sync()
+        assert (tmp_path / "lock").stat().st_mtime == pytest.approx(time.time(), abs=5)
+        # The sign of life is this daemon's now; what is told is that of the one before.
+        assert history.left_at == pytest.approx(left - 100)
+    with opened(tmp_path) as history:
+        assert history.remembered() == {}
+
+
 def test_nobody_else_may_look(tmp_path: Path) -> None:
     """Neither into the directory nor into the files, whatever they were before."""
     folder = tmp_path / "state"

@@ -25,7 +25,8 @@ def loaded(loaded_before: Loaded, batch: Batch) -> Loaded:
     for key, n in batch.gained.items():
         counters[key] = counters.get(key, 0.0) + n
     pairs = loaded_before.pairs | frozenset(batch.pairs)
-    return Loaded(batch.sequence, counters, pairs, tuple(identities))
+    alive = {i: facts for i, facts in loaded_before.alive.items() if i not in set(batch.gone)}
+    return Loaded(batch.sequence, counters, pairs, tuple(identities), {**alive, **batch.alive})
 
 
 def test_a_death_counts_once() -> None:
@@ -94,6 +95,25 @@ def test_deaths_in_memory_are_bounded() -> None:
     assert not ledger.record(death(0), [(DEATHS, 1)])
 
 
+def test_who_is_alive_is_written_when_it_changes() -> None:
+    """And whose death is recorded leaves with the same transaction."""
+    ledger = Ledger()
+    one, two = death(1).process, death(2).process
+    ledger.merge(replace(NOTHING, alive={one: "old", two: "old"}, identities=(two,)))
+    # The second one's death was recorded: somebody else has changed the file.
+    assert ledger.alive == {one: "old"}
+    assert ledger.batch().gone == [two]
+    ledger.saved()
+    ledger.remember({one: "old"})
+    assert not ledger.unsaved
+    ledger.remember({one: "new", death(3).process: "x"})
+    assert ledger.batch().alive == {one: "new", death(3).process: "x"}
+    ledger.saved()
+    ledger.record(death(1), [(DEATHS, 1)])
+    batch = ledger.batch()
+    assert (batch.alive, batch.gone, len(batch.rows)) == ({}, [one], 1)
+
+
 def test_a_counter_at_zero_exists() -> None:
     """So that its first increase is one."""
     ledger = Ledger()
@@ -129,6 +149,7 @@ class Storm(RuleBasedStateMachine):
         self.disk = NOTHING
         self.recorded: set[int] = set()
         self.expected = 0.0
+        self.alive: dict[Identity, str] = {}
 
     @rule(number=st.integers(0, 12))
     def record(self, number: int) -> None:
@@ -137,6 +158,15 @@ class Storm(RuleBasedStateMachine):
         assert new is (number not in self.recorded)
         self.recorded.add(number)
         self.expected += new
+        self.alive.pop(death(number).process, None)
+
+    @rule(numbers=st.dictionaries(st.integers(0, 12), st.sampled_from(["a", "b"]), max_size=4))
+    def remember(self, numbers: dict[int, str]) -> None:
+        """Who is alive; nobody who has died."""
+        self.alive = {
+            death(n).process: facts for n, facts in numbers.items() if n not in self.recorded
+        }
+        self.ledger.remember(self.alive)
 
     @rule()
     def write(self) -> None:
@@ -144,6 +174,7 @@ class Storm(RuleBasedStateMachine):
         if self.ledger.unsaved:
             self.disk = loaded(self.disk, self.ledger.batch())
             self.ledger.saved()
+        assert self.disk.alive == self.alive
 
     @rule()
     def write_fails(self) -> None:
@@ -161,6 +192,8 @@ class Storm(RuleBasedStateMachine):
     def another_disk(self) -> None:
         """The file is lost."""
         self.disk = replace(NOTHING, sequence=0)
+        # Before anybody has said who is alive, a lost file takes that with it.
+        self.ledger.remember(self.alive)
         self.ledger.merge(self.disk)
 
     @rule()
@@ -170,11 +203,17 @@ class Storm(RuleBasedStateMachine):
         self.ledger.merge(self.disk)
         self.recorded = {identity.start_ticks for identity in self.disk.identities}
         self.expected = self.disk.counters.get(DEATHS, 0.0)
+        self.alive = dict(self.disk.alive)
 
     @invariant()
     def every_death_counts_once(self) -> None:
         """Whatever the disk does."""
         assert self.ledger.counters().get(DEATHS, 0.0) == self.expected
+
+    @invariant()
+    def nobody_is_forgotten(self) -> None:
+        """Who is alive is known, and who died is not among them."""
+        assert self.ledger.alive == self.alive
 
 
 TestStorm = Storm.TestCase

@@ -8,7 +8,7 @@ import pytest
 
 from jupyter_kernel_exporter.model import LiveKernel, MemoryLimit, ProcessId, Scope
 from jupyter_kernel_exporter.publish.recent import Point, Recent
-from support.snapshots import MIB, NOW, crowd, live, snapshot
+from support.snapshots import GIB, MIB, NOW, crowd, live, snapshot
 
 START = NOW - NOW % 10
 
@@ -220,3 +220,47 @@ def test_process_identity_is_more_than_a_pid() -> None:
     recent.append(snapshot(one, taken_at=START))
     recent.append(snapshot(other, taken_at=START + 1))
     assert dict(recent.cpu_cores) == {}
+
+
+def growing(at: float, bytes_a_second: float, process: int = 1) -> LiveKernel:
+    return live("a", process=process, rss_bytes=int(GIB + at * bytes_a_second))
+
+
+def test_growth_is_of_the_last_five_minutes() -> None:
+    """What was before does not count; shrinking is negative; a constant does not grow."""
+    recent = Recent()
+    for at in range(0, 1200, 10):
+        grown = growing(max(0, at - 600), 1000.0)
+        recent.append(snapshot(grown, live("still"), taken_at=START + at))
+    assert recent.memory_growth["a"] == pytest.approx(1000.0, rel=0.01)
+    assert recent.memory_growth["still"] == 0
+    for at in range(1200, 1600, 10):
+        recent.append(snapshot(growing(1600 - at, 500.0), taken_at=START + at))
+    assert recent.memory_growth["a"] == pytest.approx(-500.0, rel=0.01)
+    assert "still" not in recent.memory_growth
+
+
+@pytest.mark.parametrize(
+    ("moments_known", "process_of_last", "known"),
+    [
+        ([0, 10, 20], 1, False),
+        ([0, 10, 20, 30], 1, True),
+        ([0, 10, 20, 30], 2, False),
+        ([0, 600, 610], 1, False),
+    ],
+    ids=["too young", "old enough", "another process", "machine asleep"],
+)
+def test_no_growth_is_made_up(
+    moments_known: list[float], process_of_last: int, known: bool
+) -> None:
+    """Two points of one process, half a minute apart and five at most, make a growth."""
+    recent = Recent()
+    for at in moments_known:
+        process = process_of_last if at == moments_known[-1] else 1
+        recent.append(snapshot(growing(at, 64.0, process), taken_at=START + at))
+    assert ("a" in recent.memory_growth) == known
+
+
+def test_no_growth_without_any_snapshot() -> None:
+    """Before the first one there is nothing to tell."""
+    assert dict(Recent().memory_growth) == {}

@@ -87,6 +87,15 @@ def test_what_is_written_is_loaded(path: str) -> None:
         assert store.read(10, {}, death(7).ended_at + 1) == []
 
 
+def test_who_is_alive(path: str) -> None:
+    """Comes, changes and goes with the deaths of one transaction."""
+    one, two = death(1).process, death(2).process
+    with contextlib.closing(Store(path)) as store:
+        store.write(Batch(1, [], {}, [], {one: "a", two: "b"}))
+        store.write(Batch(2, [row_values(death(2))], {}, [], {one: "c"}, [two]))
+        assert store.load().alive == {one: "c"}
+
+
 def test_only_the_last_deaths_are_kept(path: str) -> None:
     """Ten thousand of them."""
     with contextlib.closing(Store(path)) as store:

@@ -84,3 +84,20 @@ def test_three_generations_whose_middle_is_gone() -> None:
     cpu.update({KERNEL: ticks(1, waited=1), B: ticks(1), C: ticks(5)}, {B: A, C: B})
     cpu.update({KERNEL: ticks(1, waited=1), C: ticks(5)}, {C: B})
     assert cpu.update({KERNEL: ticks(1, waited=1)}, {}) == (8, 0)
+
+
+def test_a_wrapper_hands_over() -> None:
+    """What it and its other children burnt stays counted, and nothing is counted twice."""
+    cpu = FamilyCpu()
+    cpu.update({A: ticks(5, 1, waited=30), B: ticks(20, 2), C: ticks(7)}, {B: A, C: A})
+    cpu.narrow_to({B})
+    assert cpu.update({B: ticks(25, 2)}, {}) == (67, 3)
+    assert cpu.update({B: ticks(25, 2, waited=9)}, {}) == (76, 3)
+
+
+def test_a_wrapper_hands_over_to_one_it_never_saw() -> None:
+    """A child that came since the last look."""
+    cpu = FamilyCpu()
+    cpu.update({A: ticks(5, 1)}, {})
+    cpu.narrow_to({B})
+    assert cpu.update({B: ticks(2)}, {}) == (7, 1)

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -267,3 +267,129 @@ def test_a_main_thread_that_ended_is_not_the_end() -> None:
         sample = eye.look(who)
     assert sample is not None
     assert sample.threads == 2
+
+
+BURN = "import time\nend = time.process_time() + 0.3\nwhile time.process_time() < end: pass"
+
+
+def cpu_seconds(sample: Sample | None) -> float:
+    """User and system time together."""
+    assert sample is not None
+    return sample.cpu_user_seconds + sample.cpu_system_seconds
+
+
+def test_counters_go_on_when_a_wrapper_hands_over() -> None:
+    """The id is the same and the wrapper lives on: its CPU time stays counted."""
+    burn = f"exec({BURN!r})"
+    line = f"{burn}\n".encode()
+    eye = Eye()
+    with puppet() as wrapper:
+        wrapper.run("import subprocess, sys")
+        wrapper.run(
+            f"p = subprocess.Popen([sys.executable, '-c', {LISTEN!r}], stdin=-1, stdout=-1)"
+        )
+        wrapper.run(burn)
+        wrapper.run(f"p.stdin.write({line!r}); p.stdin.flush(); p.stdout.readline()")
+        first = eye.look(wrapper)
+        (child,) = eye.families.members(wrapper.id)
+        eye.families.update([child], eye.table.processes, (), ())
+        kernel = Kernel("k", child, "alice", started_at=2.0, ready=True)
+        around = Around(now=time.time(), monotonic=time.monotonic(), tick=2)
+        second = eye.sampler.sample(kernel, eye.families.members(child), around)
+        eye.sampler.forget_all_but({child})
+        assert first is not None
+        assert second is not None
+        assert (first.children, second.children) == (1, 0)
+        assert cpu_seconds(first) > 0.55
+        assert cpu_seconds(second) == pytest.approx(cpu_seconds(first), abs=0.03)
+        wrapper.run(f"p.stdin.write({line!r}); p.stdin.flush(); p.stdout.readline()")
+        third = eye.sampler.sample(kernel, eye.families.members(child), around)
+        assert cpu_seconds(third) - cpu_seconds(second) == pytest.approx(0.3, abs=0.05)
+
+
+def test_a_restart_begins_anew() -> None:
+    """The old process has ended, though nobody has waited for it yet."""
+    eye = Eye()
+    with puppet() as first, puppet() as second:
+        first.run(f"exec({BURN!r})")
+        assert cpu_seconds(eye.look(first)) > 0.27
+        os.kill(first.id.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, first.id.pid, os.WEXITED | os.WNOWAIT)
+        assert cpu_seconds(eye.look(second)) < 0.27
+        eye.sampler.forget_all_but({second.id})
+        assert eye.look(second) is not None
+
+
+class Meanwhile(dict[ProcessId, ProcessId]):
+    """Descendants; something happens after the kernel was read, and before they are."""
+
+    def __init__(self, members: Mapping[ProcessId, ProcessId], happens: Callable[[], None]) -> None:
+        super().__init__(members)
+        self._happens: list[Callable[[], None]] = [happens]
+
+    def __iter__(self) -> Iterator[ProcessId]:
+        while self._happens:
+            self._happens.pop()()
+        return super().__iter__()
+
+
+def test_no_time_is_counted_twice_while_a_child_ends() -> None:
+    """It is alive, then ends, then is waited for just between two reads."""
+    eye = Eye()
+    with puppet() as who:
+        who.run("import subprocess, sys")
+        who.run(f"p = subprocess.Popen([sys.executable, '-c', {LISTEN!r}], stdin=-1, stdout=-1)")
+        line = f"exec({BURN!r})\n".encode()
+        who.run(f"p.stdin.write({line!r}); p.stdin.flush(); p.stdout.readline()")
+        alive = eye.look(who)
+        who.run("import os; p.stdin.close(); os.waitid(os.P_PID, p.pid, os.WEXITED | os.WNOWAIT)")
+        ended = eye.look(who)
+        members = Meanwhile(eye.families.members(who.id), lambda: who.run("p.wait()"))
+        assert len(members) == 1
+        around = Around(now=time.time(), monotonic=time.monotonic(), tick=3)
+        waited_for = eye.sampler.sample(who.kernel, members, around)
+        later = eye.look(who)
+    assert alive is not None
+    assert ended is not None
+    assert waited_for is not None
+    assert [alive.children, ended.children, waited_for.children] == [1, 0, 0]
+    assert alive.children_rss_bytes > 0
+    assert ended.children_rss_bytes == 0
+    for sample in (alive, ended, waited_for, later):
+        assert 0.27 < cpu_seconds(sample) < 0.5
+
+
+AS_NOBODY = """
+import os, sys
+from jupyter_kernel_exporter.linux.kept import Descriptors
+from jupyter_kernel_exporter.sample.files import Details
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+details = Details("/proc", int(sys.argv[1]), Descriptors(10), io=False)
+for _ in range(2):
+    print(list(details.look()), details.open_fds, flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may become somebody else")
+def test_the_descriptors_of_a_process_that_ends() -> None:
+    """It has none any more, which is no sign of missing rights."""
+    with puppet() as who:
+        looker = subprocess.Popen(
+            [sys.executable, "-c", AS_NOBODY, str(who.id.pid)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        with looker:
+            assert looker.stdin is not None
+            assert looker.stdout is not None
+            first = looker.stdout.readline()
+            os.kill(who.id.pid, signal.SIGKILL)
+            os.waitid(os.P_PID, who.id.pid, os.WEXITED | os.WNOWAIT)
+            looker.stdin.write("\n")
+            looker.stdin.flush()
+            second = looker.stdout.readline()
+    if first.startswith("[("):
+        pytest.skip("needs linux 6.2: it tells the number to everybody")
+    assert first == second == "[] 3\n"

@@ -1,30 +1,24 @@
 """The page in a real browser: alive, honest about its age, and the same as the server wrote it."""
 
-import shutil
+import socket
 from collections.abc import Iterator
-from typing import Any
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 
 from jupyter_kernel_exporter.model import MemoryLimit, Scope, SourceStatus, State
-from support.site import Site, site
+from jupyter_kernel_exporter.publish.history import History
+from jupyter_kernel_exporter.publish.published import Published
+from jupyter_kernel_exporter.serve.app import create_app
+from jupyter_kernel_exporter.settings import resolve
+from support.browser import needs_chromium, wait_for, wait_for_answer, wait_for_ids, watched_page
+from support.deathrows import death
+from support.site import Site, served, site
 from support.snapshots import GIB, MIB, NOW, crowd, full_snapshot, live, snapshot
 
-CHROMIUM = shutil.which("chromium")
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-pytestmark = [
-    pytest.mark.real,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's package chromium"),
-]
+pytestmark = [pytest.mark.real, needs_chromium]
 
 WORDS = """() => Array.from(document.querySelectorAll(
     '#kernels tbody tr, #problems li, .summary dd, .summary [data-alarm]'
@@ -38,38 +32,8 @@ WORDS = """() => Array.from(document.querySelectorAll(
 ])"""
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Debian's Chromium."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def page(browser: Any) -> Iterator[Any]:
-    """A page that may not complain: neither of its script nor of its Content-Security-Policy."""
-    context = browser.new_context()
-    page = context.new_page()
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda message: complaints.append(message.text))
-    yield page
-    context.close()
-    assert [text for text in complaints if "Failed to load resource" not in text] == []
-
-
 def visit(page: Any, made: Site) -> None:
     page.goto(str(made.client.base_url))
-
-
-def wait_for(page: Any, selector: str, text: str) -> None:
-    from playwright.sync_api import expect
-
-    expect(page.locator(selector)).to_contain_text(text, timeout=20_000)
 
 
 def test_a_changed_snapshot_shows_without_a_reload(page: Any) -> None:
@@ -91,9 +55,8 @@ def test_a_changed_snapshot_shows_without_a_reload(page: Any) -> None:
             )
         )
         wait_for(page, "tr[data-id=small]", "<i>grown</i>")
-        assert page.locator("#kernels tbody tr").evaluate_all(
-            "rows => rows.map(row => row.dataset.id)"
-        ) == ["new", "small"]
+        # The one in trouble goes before the larger one.
+        wait_for_ids(page, "small", "new")
         assert row.locator("[data-field=memory]").text_content() == "1 GiB"
         assert row.locator("[data-field=limit]").text_content() == "of 2 GiB"
         assert row.get_attribute("data-level") == "full"
@@ -121,7 +84,7 @@ def test_a_sampling_that_is_stuck_is_announced(page: Any) -> None:
         wait_for(page, "#status-text", "Stale")
         assert page.locator("#status-since").text_content().startswith("for 1")
         assert (
-            page.locator("[role=status]").text_content()
+            page.locator("header [role=status]").text_content()
             == page.locator("#status-text").text_content()
         )
         made.publish(snapshot(live("a"), taken_at=NOW + 30))
@@ -140,6 +103,34 @@ def test_an_exporter_that_is_gone_is_announced(page: Any) -> None:
         assert page.locator("tr[data-id=a]").is_visible()
         page.context.set_offline(False)
         wait_for(page, "#status-text", "Live")
+
+
+@contextmanager
+def served_at(port: int, published: Published) -> Iterator[None]:
+    """A server on this very port."""
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        app = create_app(published, resolve({}, {}), clock=lambda: NOW, host_name="testhost")
+        with served(app, listener):
+            yield
+
+
+def test_an_exporter_that_comes_back(page: Any) -> None:
+    """A new process at the old address is noticed without a reload."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = int(listener.getsockname()[1])
+    published = Published(snapshot(live("before")))
+    with served_at(port, published):
+        page.goto(f"http://127.0.0.1:{port}/")
+        wait_for(page, "#status-text", "Live")
+        page.evaluate("window.sameDocument = true")
+    wait_for(page, "#status-text", "No answer from the exporter")
+    assert page.locator("tr[data-id=before]").is_visible()
+    published.snapshot = snapshot(live("after"), taken_at=NOW + 60)
+    with served_at(port, published):
+        page.locator("tr[data-id=after]").wait_for()
+        wait_for(page, "#status-text", "Live")
+        assert page.locator("tr[data-id=before]").count() == 0
+        assert page.evaluate("window.sameDocument")
 
 
 def test_a_page_that_waits_for_the_first_sample(page: Any) -> None:
@@ -182,24 +173,35 @@ def test_script_and_server_write_the_same(browser: Any, page: Any) -> None:
         written = plain.evaluate(WORDS)
         without_script.close()
         page.add_init_script(
-            "document.addEventListener('DOMContentLoaded', () => "
-            "document.querySelector('#kernels tbody').replaceChildren())"
+            # Before the page's own script runs.
+            "document.addEventListener('readystatechange', () => "
+            "document.querySelector('#kernels tbody').replaceChildren(), { once: true })"
         )
         visit(page, made)
         wait_for(page, "#status-text", "Live")
         assert page.evaluate(WORDS) == written
-        assert len(written) == 40 + 6 + 1  # kernels, summary, problem
+        assert len(written) == 40 + 7 + 1  # kernels, summary, problem
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1400])
-def test_nothing_sticks_out(browser: Any, width: int, scheme: Any) -> None:
+def test_nothing_sticks_out(
+    browser: Any, tmp_path: Path, width: int, scheme: Literal["light", "dark"]
+) -> None:
     """On a phone and on a desk, in both colour schemes, nothing is wider than the window."""
-    long = live("x" * 300, username="u" * 200, notebook="n" * 300, container="c" * 300)
-    with site(snapshot(*full_snapshot().kernels, long)) as made:
-        context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
-        page = context.new_page()
-        visit(page, made)
-        wait_for(page, "#status-text", "Live")
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        context.close()
+    names: dict[str, Any] = {"username": "u" * 200, "notebook": "n" * 300, "kernel_name": "k" * 200}
+    history = History.open(str(tmp_path))
+    history.record_death(death(1, kernel_id="x" * 300, ended_at=NOW - 9, **names))
+    long = live("x" * 300, container="c" * 300, **names)
+    with (
+        site(snapshot(*full_snapshot().kernels, long)) as made,
+        watched_page(
+            browser, viewport={"width": width, "height": 800}, color_scheme=scheme
+        ) as page,
+    ):
+        made.published.history = history
+        for path in ("", "deaths", f"kernels/{'x' * 300}", "kernels/nobody"):
+            page.goto(f"{made.client.base_url}/{path}")
+            wait_for_answer(page)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+    history.close()

@@ -9,7 +9,7 @@ from jupyter_kernel_exporter.deaths.record import Reason
 from jupyter_kernel_exporter.publish.history import History
 from support.deathrows import death
 from support.site import Site, site
-from support.snapshots import full_snapshot
+from support.snapshots import NOW, full_snapshot
 
 
 @pytest.fixture
@@ -55,6 +55,7 @@ def test_all_of_a_death(made: Site) -> None:
         "start_time_seconds": None,
         "end_time_seconds": 978_307_203.0,
         "reason": "oom_cgroup",
+        "asked_for": False,
         "certain": True,
         "because": "the process received SIGSEGV",
         "rule": "segfault",
@@ -104,4 +105,8 @@ def test_texts_of_others(made: Site) -> None:
 def test_nobody_looks_into_ends() -> None:
     """Without a history there are no deaths, and no error."""
     with site(full_snapshot()) as served:
-        assert served.client.get("/api/v1/deaths").json() == {"problem": "", "deaths": []}
+        assert served.client.get("/api/v1/deaths").json() == {
+            "taken_at": NOW,
+            "problem": "",
+            "deaths": [],
+        }

@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from jupyter_kernel_exporter.serve.guard import is_loopback, names_this_machine
+from jupyter_kernel_exporter.settings import parse_host
 from support.site import Site, site
 from support.snapshots import snapshot
 
@@ -91,3 +92,28 @@ def test_any_name_is_answered_on_a_network(addresses: list[str]) -> None:
     """Whoever opens the exporter to a network knows the names that lead to it."""
     with site(snapshot(), flags={"web.listen-address": addresses}) as made:
         assert ask(made, "node-7.hub.example:18888").status_code == 200
+
+
+@pytest.mark.parametrize("addresses", [["127.0.0.1:1"], ["0.0.0.0:1"]])
+def test_a_name_that_is_allowed(addresses: list[str]) -> None:
+    """Behind a proxy: the name that people use, loopback names, and no other on any address."""
+    flags = {"web.listen-address": addresses, "web.allowed-host": ["Hub.Example", "10.0.0.5"]}
+    with site(snapshot(), flags=flags) as made:
+        for host, status in (
+            ("hub.example", 200),
+            ("HUB.example.:443", 200),
+            ("10.0.0.5:18888", 200),
+            ("localhost:18888", 200),
+            ("evil.example", 421),
+            ("hub.example.evil.example", 421),
+            ("hub.example@evil.example", 421),
+            ("", 421),
+        ):
+            assert ask(made, host).status_code == status, host
+
+
+@pytest.mark.parametrize("name", ["", "a:80", "http://a", "a b", "[::1]", "a,b"])
+def test_no_host_names(name: str) -> None:
+    """A name is given without its port, and without a scheme."""
+    with pytest.raises(ValueError, match="host name"):
+        parse_host(name)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jupyter_kernel_exporter.serve.words import cores, duration, number, size
+from jupyter_kernel_exporter.serve.words import cores, duration, growth, number, size
 
 
 @pytest.mark.parametrize(
@@ -66,3 +66,22 @@ def test_cores_not_known() -> None:
     """What is not known is a dash, not a 0."""
     assert cores(None) == "\N{EN DASH}"
     assert cores(0.0) == "0"
+
+
+@pytest.mark.parametrize(
+    ("mebibytes_a_minute", "text"),
+    [
+        (None, "\N{EN DASH}"),
+        (0.0, "steady"),
+        (-0.09, "steady"),
+        (0.1, "+0.1 MiB/min"),
+        (-5.04, "\N{MINUS SIGN}5 MiB/min"),
+        (300.4, "+300 MiB/min"),
+        (1024.0, "+1 GiB/min"),
+        (-1e7, "\N{MINUS SIGN}9766 GiB/min"),
+    ],
+)
+def test_growth(mebibytes_a_minute: float | None, text: str) -> None:
+    """Per minute, with a sign; what nobody would notice is steady."""
+    one = None if mebibytes_a_minute is None else mebibytes_a_minute * (1 << 20) / 60
+    assert growth(one) == text

@@ -1,239 +1,214 @@
-// Keeps the table alive: asks the API every two seconds and changes only what has changed.
-// Texts from outside go into textContent and attributes, never into markup.
-"use strict";
+// The table of kernels: sorted and filtered as asked for, and kept alive.
 
-const EVERY_MS = 2000;
-const ANSWER_WITHIN_MS = 5000;
-const SHORT_ID = 8;
-const UNKNOWN = "\u2013";
-const SCOPES = { rlimit: "ulimit", cgroup: "cgroup", host: "machine" };
-const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+import { get, keepLooking } from "./ask.js";
+import { doubtOf, isNews, titleOf } from "./death.js";
+import { cloneOf, fieldsOf, ordering, putInOrder, setAttribute, setText, writeAddress } from "./dom.js";
+import { arrange } from "./order.js";
+import { ofSources, showProblems } from "./problems.js";
+import { inWords, summaryOf } from "./rows.js";
+import { now } from "./status.js";
+import { duration } from "./words.js";
 
-const body = document.body;
-const staleAfter = Number(body.dataset.staleAfter);
+const BREATH_MS = 20;
+const LATELY_SECONDS = 3600;
+const LATELY_SHOWN = 3;
+const USUAL = "trouble";
+
 const table = document.getElementById("kernels");
-const rows = table.tBodies[0];
-const blank = document.getElementById("row").content.firstElementChild;
+const tbody = table.tBodies[0];
+const query = document.getElementById("query");
+const sort = document.getElementById("sort");
+const turn = document.getElementById("turn");
+const sums = Object.fromEntries(
+  Array.from(document.querySelectorAll("[data-sum]"), (sum) => [sum.dataset.sum, sum]),
+);
 
-// ---- numbers in words: the twin of serve/words.py ----
+// ---- rows ----
 
-function number(value) {
-  return String(value >= 100 ? Math.floor(value + 0.5) : Math.floor(value * 10 + 0.5) / 10);
-}
+const known = new Map(); // kernel id -> { row, fields, written }
 
-function size(count) {
-  let value = count;
-  let unit = 0;
-  while (value >= 1024 && unit < UNITS.length - 1) {
-    value /= 1024;
-    unit += 1;
+function entryOf(id) {
+  if (!known.has(id)) {
+    const row = cloneOf("row");
+    row.dataset.id = id;
+    meet(row);
   }
-  const text = unit >= UNITS.indexOf("GiB") ? number(value) : String(Math.floor(value + 0.5));
-  return `${text} ${UNITS[unit]}`;
+  return known.get(id);
 }
 
-function cores(value) {
-  return value === null ? UNKNOWN : number(value);
+function meet(row) {
+  known.set(row.dataset.id, { row, fields: fieldsOf(row), written: null });
 }
 
-function duration(seconds) {
-  const minutes = Math.max(0, Math.floor(seconds / 60));
-  const hours = Math.floor(minutes / 60);
-  const days = Math.floor(minutes / 1440);
-  if (minutes < 1) return `${Math.max(0, Math.floor(seconds))} s`;
-  if (hours < 1) return `${minutes} min`;
-  if (days < 1) return `${hours} h ${minutes % 60} min`;
-  return `${days} d ${hours % 24} h`;
-}
-
-// ---- a kernel in words: the twin of serve/page.py ----
-
-function memoryOf(kernel) {
-  return kernel.memory_rss_bytes + kernel.children_memory_rss_bytes;
-}
-
-function tightestOf(kernel) {
-  return kernel.limits.reduce(
-    (least, limit) => (least === null || limit.headroom_bytes < least.headroom_bytes ? limit : least),
-    null,
-  );
-}
-
-function levelOf(limit) {
-  if (limit === null) return "";
-  if (limit.headroom_bytes < limit.limit_bytes / 10) return "full";
-  return limit.headroom_bytes < limit.limit_bytes / 5 ? "tight" : "";
-}
-
-function percent(share) {
-  return `${Math.floor(share * 1000 + 0.5) / 10}%`;
-}
-
-function sharesOf(ownBytes, limit) {
-  if (limit === null || limit.limit_bytes <= 0) return ["0%", "0%"];
-  const used = Math.max(0, limit.limit_bytes - limit.headroom_bytes);
-  const own = Math.min(ownBytes, limit.limit_bytes);
-  return [percent(own / limit.limit_bytes), percent(Math.max(0, used - own) / limit.limit_bytes)];
-}
-
-function inWords(kernel, takenAt) {
-  const tightest = tightestOf(kernel);
-  const [own, others] = sharesOf(memoryOf(kernel), tightest);
-  return {
-    id: kernel.kernel_id.slice(0, SHORT_ID),
-    person: kernel.username,
-    notebook: kernel.notebook || UNKNOWN,
-    kernel: kernel.kernel_name || UNKNOWN,
-    state: kernel.state,
-    memory: size(memoryOf(kernel)),
-    limit: tightest === null ? "" : `of ${size(tightest.limit_bytes)}`,
-    left: tightest === null
-      ? "no limit known"
-      : `${size(tightest.headroom_bytes)} left, ${SCOPES[tightest.scope]}`,
-    level: levelOf(tightest),
-    own,
-    others,
-    cpu: cores(kernel.cpu_cores),
-    children: String(kernel.children),
-    up: duration(takenAt - kernel.start_time_seconds),
-    where: kernel.container,
-  };
-}
-
-function summaryOf(kernels) {
-  return {
-    kernels: String(kernels.length),
-    people: String(new Set(kernels.map((kernel) => kernel.username)).size),
-    memory: size(kernels.reduce((sum, kernel) => sum + memoryOf(kernel), 0)),
-    cpu: cores(kernels.reduce((sum, kernel) => sum + (kernel.cpu_cores ?? 0), 0)),
-    full: String(kernels.filter((kernel) => levelOf(tightestOf(kernel)) === "full").length),
-  };
-}
-
-// ---- the document ----
-
-function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
-
-function setAttribute(element, name, value) {
-  if (element.getAttribute(name) !== value) element.setAttribute(name, value);
-}
-
-function fill(row, kernel, takenAt) {
-  const words = inWords(kernel, takenAt);
-  const field = (name) => row.querySelector(`[data-field="${name}"]`);
+function fill({ row, fields }, kernel, words) {
   setAttribute(row, "data-level", words.level);
-  for (const name of ["id", "notebook", "kernel", "person", "state", "memory", "limit", "left",
-    "cpu", "children", "up", "where"]) {
-    setText(field(name), words[name]);
-  }
-  setAttribute(field("notebook"), "title", words.notebook);
-  setAttribute(field("id"), "title", kernel.kernel_id);
-  setAttribute(field("state"), "data-state", words.state);
-  setAttribute(field("own"), "width", words.own);
-  setAttribute(field("others"), "x", words.own);
-  setAttribute(field("others"), "width", words.others);
+  for (const [name, text] of Object.entries(words.texts)) setText(fields[name], text);
+  setAttribute(fields.notebook, "title", words.texts.notebook);
+  setAttribute(fields.notebook, "href", `kernels/${encodeURIComponent(kernel.kernel_id)}`);
+  setAttribute(fields.id, "title", kernel.kernel_id);
+  setAttribute(fields.state, "data-state", words.state);
+  setAttribute(fields.own, "width", words.own);
+  setAttribute(fields.others, "x", words.own);
+  setAttribute(fields.others, "width", words.others);
 }
 
-function show(answer) {
-  const known = new Map(Array.from(rows.rows, (row) => [row.dataset.id, row]));
-  answer.kernels.forEach((kernel, at) => {
-    const row = known.get(kernel.kernel_id) ?? blank.cloneNode(true);
-    known.delete(kernel.kernel_id);
-    row.dataset.id = kernel.kernel_id;
-    fill(row, kernel, answer.taken_at);
-    if (rows.rows[at] !== row) rows.insertBefore(row, rows.rows[at] ?? null);
-  });
-  for (const row of known.values()) row.remove();
-  table.hidden = answer.kernels.length === 0;
-  document.getElementById("empty").hidden = answer.kernels.length > 0;
-  const summary = summaryOf(answer.kernels);
-  for (const [name, text] of Object.entries(summary)) {
-    setText(document.querySelector(`[data-sum="${name}"]`), text);
+// Takes steps until there are no more, and lets the browser draw and answer its user in between.
+// False if what the steps are for is out of date before they are done.
+async function walk(steps, wanted) {
+  let began = performance.now();
+  for (const _ of steps) {
+    if (performance.now() - began < BREATH_MS) continue;
+    await breath();
+    if (!wanted()) return false;
+    began = performance.now();
   }
-  const alarm = document.querySelector('[data-sum="full"]').parentElement;
-  setAttribute(alarm, "data-alarm", String(summary.full !== "0"));
-  showProblems(answer.sources.filter((source) => source.problem !== ""));
+  return true;
 }
 
-function showProblems(sources) {
-  const section = document.getElementById("problems");
-  const list = section.querySelector("ul");
-  section.hidden = sources.length === 0;
-  while (list.children.length > sources.length) list.lastElementChild.remove();
-  sources.forEach((source, at) => {
-    if (list.children.length <= at) {
-      const item = document.createElement("li");
-      item.append(document.createElement("b"), " ", document.createElement("span"));
-      list.append(item);
-    }
-    const item = list.children[at];
-    setText(item.firstElementChild, source.source);
-    setText(item.lastElementChild, source.problem);
+function breath() {
+  return new Promise((resume) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resume();
+    };
+    port2.postMessage(null);
   });
 }
 
-// ---- is what we show the present? ----
-// Only this browser's own stopwatch is used: its clock need not agree with the host's.
+// ---- what is asked for ----
 
-let takenAt = Number(body.dataset.takenAt);
-let changedAt = performance.now() - Number(body.dataset.age) * 1000;
-let answeredAt = performance.now();
-let status = body.dataset.waiting === "true" ? "waiting" : "live";
-
-const STATUS = {
-  live: () => ["Live", ""],
-  waiting: () => ["Waiting for the first sample", ""],
-  stale: () => ["Stale: the exporter has taken no new sample", howLong(changedAt)],
-  silent: () => ["No answer from the exporter", howLong(answeredAt)],
-};
-
-function howLong(moment) {
-  return `for ${duration((performance.now() - moment) / 1000)}`;
+function view() {
+  return { query: query.value, sort: sort.value, falls: turn.dataset.falls === "true" };
 }
 
-function showStatus() {
-  const late = performance.now() - changedAt > staleAfter * 1000;
-  const shown = status === "live" && late ? "stale" : status;
-  const [text, detail] = STATUS[shown]();
-  setAttribute(document.getElementById("status"), "data-status", shown);
-  setAttribute(body, "data-status", shown);
-  setText(document.getElementById("status-text"), text);
-  setText(document.getElementById("status-since"), detail);
+function usuallyFalls() {
+  return sort.selectedOptions[0].dataset.falls === "true";
 }
 
-// ---- the loop ----
-
-let asking = false;
-
-async function ask() {
-  if (asking || document.hidden) return;
-  asking = true;
-  try {
-    const answer = await fetch("api/v1/kernels", { signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
-    if (answer.ok) {
-      const kernels = await answer.json();
-      if (kernels.taken_at !== takenAt || status === "waiting") {
-        takenAt = kernels.taken_at;
-        changedAt = performance.now();
-      }
-      show(kernels);
-      status = "live";
+function showView() {
+  const { falls } = view();
+  for (const header of table.tHead.rows[0].cells) {
+    if (header.dataset.sort === sort.value) {
+      setAttribute(header, "aria-sort", falls ? "descending" : "ascending");
     } else {
-      status = answer.status === 503 ? "waiting" : "silent";
+      header.removeAttribute("aria-sort");
     }
-    if (status !== "silent") answeredAt = performance.now();
-  } catch (error) {
-    // A refused connection, a timeout or a broken answer: all mean that the exporter is not there.
-    status = "silent";
-  } finally {
-    asking = false;
-    showStatus();
+  }
+  writeAddress({
+    q: query.value.trim(),
+    sort: sort.value === USUAL ? "" : sort.value,
+    order: falls === usuallyFalls() ? "" : falls ? "desc" : "asc",
+  });
+}
+
+function sortBy(name) {
+  const same = sort.value === name;
+  sort.value = name;
+  turn.dataset.falls = String(same ? !view().falls : usuallyFalls());
+  changed();
+}
+
+function changed() {
+  showView();
+  if (answer !== null) show();
+}
+
+// ---- all of it ----
+
+let answer = null;
+let shows = 0;
+
+async function show() {
+  const mine = (shows += 1);
+  const { kernels, taken_at: takenAt } = answer;
+  const shown = arrange(kernels, view());
+  showSums(kernels, shown.length);
+  const rows = [];
+  const newest = () => mine === shows;
+  if (!await walk(filling(shown, takenAt, rows), newest)) return;
+  if (!await walk(ordering(tbody, rows), newest)) return;
+  const alive = new Set(kernels.map((kernel) => kernel.kernel_id));
+  for (const id of known.keys()) {
+    if (!alive.has(id)) known.delete(id);
   }
 }
 
-ask();
-setInterval(ask, EVERY_MS);
-setInterval(showStatus, 1000);
-document.addEventListener("visibilitychange", ask);
+function* filling(kernels, takenAt, rows) {
+  for (const kernel of kernels) {
+    const entry = entryOf(kernel.kernel_id);
+    const words = inWords(kernel, takenAt);
+    const written = JSON.stringify(words);
+    if (entry.written !== written) {
+      fill(entry, kernel, words);
+      entry.written = written;
+    }
+    rows.push(entry.row);
+    yield;
+  }
+}
+
+function showSums(kernels, shown) {
+  const some = kernels.length > 0;
+  document.getElementById("kernels-part").hidden = !some;
+  document.getElementById("empty").hidden = some;
+  document.getElementById("none").hidden = shown > 0;
+  setText(document.getElementById("count"), `${shown} of ${kernels.length}`);
+  const summary = summaryOf(kernels);
+  for (const [name, text] of Object.entries(summary)) setText(sums[name], text);
+  setAttribute(sums.full.parentElement, "data-alarm", String(summary.full !== "0"));
+}
+
+// ---- who died lately ----
+
+function showLately(deaths) {
+  const news = deaths.filter(isNews);
+  setText(document.getElementById("died"), String(news.length));
+  document.getElementById("lately").hidden = news.length === 0;
+  const list = document.querySelector("#lately ul");
+  const items = news.slice(0, LATELY_SHOWN).map((death, at) => {
+    const item = list.children[at] ?? document.createElement("li");
+    if (item.childElementCount === 0) {
+      const parts = ["b", "a", "span", "span"].map((name) => document.createElement(name));
+      parts[3].className = "sub";
+      item.replaceChildren(...parts.flatMap((part) => [part, " "]));
+    }
+    const [reason, notebook, because, ago] = item.children;
+    setText(reason, death.reason);
+    setAttribute(reason, "data-reason", death.reason);
+    reason.className = "reason";
+    setText(notebook, `${titleOf(death)} (${death.username})`);
+    setAttribute(notebook, "href", `kernels/${encodeURIComponent(death.kernel_id)}`);
+    setText(because, `${doubtOf(death)}${death.because}`);
+    setText(ago, `${duration(now() - death.end_time_seconds)} ago`);
+    return item;
+  });
+  putInOrder(list, items);
+}
+
+async function look() {
+  const since = now() - LATELY_SECONDS;
+  const [kernels, ends] = await Promise.all([
+    get("api/v1/kernels"),
+    get(`api/v1/deaths?limit=1000&since=${since}`),
+  ]);
+  answer = kernels;
+  showLately(ends.deaths);
+  const history = { source: "history", problem: ends.problem };
+  showProblems(ofSources([...kernels.sources, history]));
+  await show();
+  return kernels.taken_at;
+}
+
+for (const row of tbody.rows) meet(row);
+showView();
+query.addEventListener("input", changed);
+sort.addEventListener("change", () => {
+  turn.dataset.falls = String(usuallyFalls());
+  changed();
+});
+turn.addEventListener("click", () => sortBy(sort.value));
+for (const header of table.tHead.rows[0].cells) {
+  header.firstElementChild.addEventListener("click", () => sortBy(header.dataset.sort));
+}
+keepLooking(look);

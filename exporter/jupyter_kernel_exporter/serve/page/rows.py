@@ -1,27 +1,22 @@
-"""The page at ``/``: the first table is written here, and ``static/page.js`` keeps it alive.
+"""A kernel in words, and all of them added up. Pure.
 
-:func:`row` and :func:`summary` have their twins in the script; both turn the same API model into
-the same texts.
+The twin of ``static/rows.js``: both turn the same API model into the same texts; a test compares.
 """
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-import jupyter_kernel_exporter
 from jupyter_kernel_exporter.model import Scope
 from jupyter_kernel_exporter.serve import words
-from jupyter_kernel_exporter.serve.api import KernelModel, KernelsModel, LimitModel
-from jupyter_kernel_exporter.serve.health import stale_after_seconds
-from jupyter_kernel_exporter.settings import Settings
-
-TEMPLATES = Path(__file__).parent / "templates"
+from jupyter_kernel_exporter.serve.api import KernelModel, LimitModel
 
 SHORT_ID = 8
 SCOPES = {Scope.RLIMIT: "ulimit", Scope.CGROUP: "cgroup", Scope.HOST: "machine"}
+
+FULL_SECONDS = 300.0
+"""Out of memory in less: the alert JupyterKernelMemoryExhaustionSoon has the same."""
+TIGHT_SECONDS = 1800.0
 
 
 class Row(NamedTuple):
@@ -38,15 +33,18 @@ class Row(NamedTuple):
     limit: str
     left: str
     level: str
-    """``full`` with less than a tenth of the limit left, ``tight`` with less than a fifth."""
+    """``full``: out of memory within five minutes, or less than a tenth of the limit is left;
+    ``tight``: within half an hour, or less than a fifth."""
     own: str
     """How much of the limit this kernel has taken, in percent."""
     others: str
     """How much everyone else below the same limit has taken, in percent."""
+    growth: str
+    exhaustion: str
+    """How long its memory will last, as it looks now."""
     cpu: str
-    children: str
+    restarts: str
     up: str
-    where: str
 
 
 EMPTY_ROW = Row(*[""] * len(Row._fields))
@@ -56,6 +54,8 @@ def row(kernel: KernelModel, taken_at: float) -> Row:
     """Put a kernel into words."""
     tightest = kernel.tightest
     own, others = _shares(kernel.memory_bytes, tightest)
+    seconds = kernel.memory_exhaustion_seconds
+    restarts = kernel.restarts_total
     return Row(
         id=kernel.kernel_id,
         short_id=kernel.kernel_id[:SHORT_ID],
@@ -68,14 +68,24 @@ def row(kernel: KernelModel, taken_at: float) -> Row:
         left=f"{words.size(tightest.headroom_bytes)} left, {SCOPES[tightest.scope]}"
         if tightest
         else "no limit known",
-        level=_level(tightest),
+        level=level(kernel),
         own=own,
         others=others,
+        growth=words.growth(kernel.memory_growth_bytes_per_second),
+        exhaustion=words.UNKNOWN if seconds is None else words.duration(seconds),
         cpu=words.cores(kernel.cpu_cores),
-        children=str(kernel.children),
+        restarts=str(restarts.automatic + restarts.requested),
         up=words.duration(taken_at - kernel.start_time_seconds),
-        where=kernel.container,
     )
+
+
+def level(kernel: KernelModel) -> str:
+    """``full``, ``tight`` or nothing: how near its kernel is to the end of its memory."""
+    limit, seconds = kernel.tightest, kernel.memory_exhaustion_seconds
+    share = limit.headroom_bytes / limit.limit_bytes if limit and limit.limit_bytes > 0 else 1.0
+    if share < 0.1 or (seconds is not None and seconds < FULL_SECONDS):
+        return "full"
+    return "tight" if share < 0.2 or (seconds is not None and seconds < TIGHT_SECONDS) else ""
 
 
 def _shares(own_bytes: int, limit: LimitModel | None) -> tuple[str, str]:
@@ -88,14 +98,6 @@ def _shares(own_bytes: int, limit: LimitModel | None) -> tuple[str, str]:
 
 def _percent(share: float) -> str:
     return f"{math.floor(share * 1000 + 0.5) / 10:g}%"
-
-
-def _level(limit: LimitModel | None) -> str:
-    if limit is None:
-        return ""
-    if limit.headroom_bytes < limit.limit_bytes / 10:
-        return "full"
-    return "tight" if limit.headroom_bytes < limit.limit_bytes / 5 else ""
 
 
 class Summary(NamedTuple):
@@ -115,42 +117,5 @@ def summary(kernels: Sequence[KernelModel]) -> Summary:
         people=str(len({kernel.username for kernel in kernels})),
         memory=words.size(sum(kernel.memory_bytes for kernel in kernels)),
         cpu=words.cores(sum(kernel.cpu_cores or 0.0 for kernel in kernels)),
-        full=str(sum(_level(kernel.tightest) == "full" for kernel in kernels)),
+        full=str(sum(level(kernel) == "full" for kernel in kernels)),
     )
-
-
-class Page:
-    """Writes the page."""
-
-    def __init__(self, settings: Settings, host_name: str) -> None:
-        environment = Environment(
-            loader=FileSystemLoader(TEMPLATES),
-            autoescape=True,
-            undefined=StrictUndefined,
-            auto_reload=False,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._template = environment.get_template("kernels.html")
-        self._always = {
-            "host_name": host_name,
-            "version": jupyter_kernel_exporter.__version__,
-            # Relative, so that the page works behind a proxy that puts a path before it.
-            "metrics": settings["web.telemetry-path"].removeprefix("/"),
-            "stale_after": stale_after_seconds(settings),
-        }
-
-    def render(self, model: KernelsModel | None, now: float) -> str:
-        """The whole page; ``None`` before the first sample."""
-        kernels = model.kernels if model else []
-        taken_at = model.taken_at if model else now
-        return self._template.render(
-            self._always,
-            waiting=model is None,
-            rows=[row(kernel, taken_at) for kernel in kernels],
-            empty_row=EMPTY_ROW,
-            summary=summary(kernels),
-            problems=[source for source in model.sources if source.problem] if model else [],
-            taken_at=taken_at,
-            age=max(0.0, now - taken_at),
-        )

@@ -1,0 +1,180 @@
+"""From the first byte of a leak to Slack, with everything real but Slack itself.
+
+A real kernel leaks 8 MB each second in a cgroup of 1 GiB, a second one cannot start, and a third
+one behaves well beside them. The shipped Prometheus and Alertmanager configurations are used as
+they are, with their own waits.
+"""
+
+import contextlib
+import queue
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from support.daemon import Daemon, free_port, running_daemon
+from support.jupyter import Server, end, kernelspec, running_server, wait_until
+from support.memory_cgroup import may_make, memory_cgroup
+from support.promql import ROOT
+from support.shell import tell
+from support.slack import Alertmanager, Slack, running_alertmanager, running_slack
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.timeout(400),
+    pytest.mark.skipif(not may_make(), reason="needs root and a memory cgroup"),
+    pytest.mark.skipif(not shutil.which("prometheus"), reason="needs prometheus"),
+    pytest.mark.skipif(
+        not shutil.which("prometheus-alertmanager"), reason="needs prometheus-alertmanager"
+    ),
+]
+
+LIMIT_BYTES = 1 << 30
+LEAK_BYTES = 8_000_000
+LEAD_SECONDS = 45.0
+LEAK = f"""
+import time
+kept, begun = [], time.monotonic()
+while True:
+    kept.append(bytearray(b"x" * ({LEAK_BYTES} // 4)))
+    time.sleep(max(0, begun + len(kept) / 4 - time.monotonic()))
+"""
+TIDY = """
+import time
+kept = bytearray(b"x" * 100_000_000)
+while True:
+    table = bytearray(b"x" * 20_000_000)
+    del table
+    time.sleep(0.5)
+"""
+
+
+@contextlib.contextmanager
+def running_prometheus(home: Path, daemon: Daemon, alertmanager: Alertmanager) -> Iterator[None]:
+    """Prometheus with the shipped configuration: only the addresses differ."""
+    home.mkdir()
+    config = yaml.safe_load((ROOT / "alerts/prometheus.yml").read_text())
+    own, *_ = config["scrape_configs"]
+    own["file_sd_configs"][0]["files"] = [f"{home}/targets.yml"]
+    config["scrape_configs"] = [own]
+    config["rule_files"] = [f"{ROOT}/alerts/rules/*.yml"]
+    config["alerting"]["alertmanagers"] = [
+        {"static_configs": [{"targets": [alertmanager.address]}]}
+    ]
+    (home / "targets.yml").write_text(yaml.safe_dump([{"targets": [f"127.0.0.1:{daemon.port}"]}]))
+    (home / "prometheus.yml").write_text(yaml.safe_dump(config))
+    port = free_port()
+    with (home / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                "prometheus",
+                f"--config.file={home}/prometheus.yml",
+                f"--storage.tsdb.path={home}/data",
+                f"--web.listen-address=127.0.0.1:{port}",
+            ],
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
+
+            def answers() -> bool:
+                assert process.poll() is None, (home / "log").read_text()
+                with contextlib.suppress(httpx.TransportError):
+                    return http.get("/-/ready").status_code == 200
+                return False
+
+            wait_until(answers, "Prometheus is ready")
+            yield
+    finally:
+        end(process)
+
+
+def pid_of(daemon: Daemon, kernel_id: str) -> int:
+    """The process of a kernel, once the daemon shows it."""
+
+    def found() -> int | None:
+        answer = daemon.http.get(f"/api/v1/kernels/{kernel_id}")
+        kernel = answer.json().get("kernel") if answer.status_code == 200 else None
+        return int(kernel["pid"]) if kernel else None
+
+    pid = wait_until(found, f"{kernel_id} is shown")
+    assert pid is not None
+    return pid
+
+
+def deaths_of(daemon: Daemon, kernel_id: str) -> list[dict[str, object]]:
+    """What is written down of a kernel's ends, newest first."""
+    answer = daemon.http.get("/api/v1/deaths", params={"kernel_id": kernel_id})
+    found: list[dict[str, object]] = answer.json()["deaths"]
+    return found
+
+
+def read_slack(slack: Slack, until: float) -> list[tuple[float, str]]:
+    """All messages up to a moment, with the time each came: title and text."""
+    said = []
+    while (left := until - time.time()) > 0:
+        with contextlib.suppress(queue.Empty):
+            at, message = slack.messages.get(timeout=left)
+            (attachment,) = message["attachments"]
+            said.append((at, f"{attachment['title']}\n{attachment['text']}"))
+    return said
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A Jupyter server that also has a kernel that cannot start."""
+    broken = kernelspec(["python3", "-c", "import no_such_module", "{connection_file}"])
+    with running_server(tmp_path, kernelspecs={"broken": broken}) as running:
+        yield running
+
+
+def test_a_leak_is_told_in_time_and_its_end_by_its_name(tmp_path: Path, server: Server) -> None:
+    """Slack hears of the leak 45 s before the kill, then of the kill; of a crash loop once."""
+    with (
+        memory_cgroup(LIMIT_BYTES) as cgroup,
+        running_daemon(
+            tmp_path,
+            f"--state-dir={tmp_path}/state",
+            f"--runtime-dir={server.folders.runtime}",
+        ) as daemon,
+        running_slack() as slack,
+        running_alertmanager(_made(tmp_path / "alertmanager"), slack, {}) as alertmanager,
+        running_prometheus(tmp_path / "prometheus", daemon, alertmanager),
+    ):
+        leaking = server.start_kernel(notebook="leaking.ipynb")
+        tidy = server.start_kernel(notebook="tidy.ipynb")
+        (cgroup / "cgroup.procs").write_text(str(pid_of(daemon, leaking)))
+        pid_of(daemon, tidy)
+        for kernel_id, code in ((leaking, LEAK), (tidy, TIDY)):
+            server.execute(kernel_id, "1")
+            tell(server.connection_file(kernel_id), code)
+        looping = server.start_kernel("broken", notebook="broken.ipynb")
+        wait_until(lambda: deaths_of(daemon, leaking), "the leak has ended", within=240)
+        (death, *_) = deaths_of(daemon, leaking)
+        killed_at = death["end_time_seconds"]
+        assert isinstance(killed_at, float)
+        assert (death["reason"], death["certain"]) == ("oom_cgroup", True)
+        said = read_slack(slack, until=killed_at + 75)
+        loop = deaths_of(daemon, looping)
+
+    everything = "\n---\n".join(f"{at - killed_at:+.1f} s {text}" for at, text in said)
+    early = [at for at, text in said if "leaking.ipynb" in text and at < killed_at]
+    assert early, everything
+    assert killed_at - early[0] >= LEAD_SECONDS, everything
+    assert any("oom_cgroup" in text for at, text in said if at > killed_at), everything
+    assert "tidy.ipynb" not in everything
+    assert len(loop) == 6
+    assert {one["reason"] for one in loop} == {"startup_failed"}
+    assert sum("broken.ipynb" in text for _, text in said) == 1, everything
+    print(f"told {killed_at - early[0]:.1f} s before the kill\n{everything}")
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
