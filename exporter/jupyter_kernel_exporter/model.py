@@ -7,6 +7,7 @@ A value that could not be read is ``None``, never 0.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import NamedTuple
 
 
@@ -74,8 +75,7 @@ class MemoryLimit(NamedTuple):
     """The cgroup that has the limit; empty for other scopes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """One look at one kernel. Bytes and seconds throughout."""
 
     rss_bytes: int
@@ -97,7 +97,7 @@ class Sample:
     io_wait_seconds: float | None = None
     pss_bytes: int | None = None
     limits: tuple[MemoryLimit, ...] = ()
-    gpu_memory_bytes: Mapping[str, int] = field(default_factory=dict)
+    gpu_memory_bytes: Mapping[str, int] = MappingProxyType({})
     """By the index of the GPU."""
     state: State = State.UNKNOWN
     last_activity_at: float | None = None

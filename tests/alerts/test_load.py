@@ -47,7 +47,7 @@ def exposition(look: int) -> bytes:
     snapshot = replace(
         base,
         kernels=tuple(
-            live._replace(sample=replace(live.sample, cpu_user_seconds=2.0 * look))
+            live._replace(sample=live.sample._replace(cpu_user_seconds=2.0 * look))
             for live in base.kernels
         ),
         sample_duration_seconds=0.1 + look / 1000,

@@ -1,7 +1,6 @@
 """Which numbers a forecast is fed with, and for whom."""
 
 import math
-from dataclasses import replace
 
 import pytest
 
@@ -20,7 +19,7 @@ def cgroup(headroom: int, place: str = "/pod") -> MemoryLimit:
 
 def sample(*limits: MemoryLimit, anonymous: int = 100 * MIB) -> Sample:
     """A look at a kernel below these limits."""
-    return replace(BARE_SAMPLE, limits=limits, anonymous_bytes=anonymous)
+    return BARE_SAMPLE._replace(limits=limits, anonymous_bytes=anonymous)
 
 
 @pytest.mark.parametrize(

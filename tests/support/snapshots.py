@@ -45,7 +45,7 @@ def live(kernel_id: str = "bare", *, process: int = 4242, **fields: Any) -> Live
     of_live = {name: fields.pop(name) for name in LiveKernel._fields if name in fields}
     of_kernel = {name: fields.pop(name) for name in Kernel.__slots__ if name in fields}
     kernel = replace(BARE_KERNEL, id=kernel_id, process=ProcessId(process, 777), **of_kernel)
-    return LiveKernel(kernel, replace(BARE_SAMPLE, **fields), **of_live)
+    return LiveKernel(kernel, BARE_SAMPLE._replace(**fields), **of_live)
 
 
 def snapshot(*kernels: LiveKernel, taken_at: float = NOW, **fields: Any) -> Snapshot:

@@ -17,6 +17,8 @@ EARLY = 0.2
 STRICT_LATE = 0.3
 STRICT_EARLY = 0.1
 """The same for the four newest samples, where each quarter is asked."""
+LATE_START = 0.5
+"""A window whose first quarter has less than this share of the mean began before the growth."""
 SLOWING = 0.75
 HASTENING = 1.15
 MOST_HASTENING = 1.5
@@ -127,6 +129,8 @@ def steady_pace(
     rate = (highs[last] - highs[middle]) / half
     if two > three > four and four < SLOWING * two:
         return rate, four / two, half
+    if one < LATE_START * mean and four < SLOWING * three:
+        return rate, (four / three) ** 2, half
     hastens = 0.0 < one < two and three > HASTENING * two and four > HASTENING * three
     if hastens and blocks > WINDOWS[-2]:
         return rate, min((four / three) ** 2, MOST_HASTENING), half

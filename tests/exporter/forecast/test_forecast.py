@@ -251,7 +251,9 @@ def size_of(forecast: MemoryForecast) -> int:
     tracemalloc.start()
     try:
         twin = copy.deepcopy(forecast)
-        return tracemalloc.get_traced_memory()[0] if twin else 0
+        taken = tracemalloc.get_traced_memory()[0]
+        del twin
+        return taken
     finally:
         tracemalloc.stop()
 
