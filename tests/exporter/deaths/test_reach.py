@@ -8,7 +8,7 @@ import pytest
 
 from jupyter_kernel_exporter.deaths.lines import Connection
 from jupyter_kernel_exporter.deaths.reach import find_connection, parse_secrets
-from jupyter_kernel_exporter.model import Kernel
+from jupyter_kernel_exporter.model import Kernel, ProcessId
 from support.procfs import FakeProc
 
 DOCUMENT: dict[str, Any] = {
@@ -39,10 +39,7 @@ def proc(tmp_path: Path) -> FakeProc:
 
 def kernel(path: Path | str) -> Kernel:
     """A kernel with this connection file."""
-    return Kernel("1", FakeProcess, "eva", connection_file=str(path))
-
-
-FakeProcess = __import__("jupyter_kernel_exporter.model").model.ProcessId(20, 10000)
+    return Kernel("1", ProcessId(20, 10000), "eva", connection_file=str(path))
 
 
 def test_a_kernel_beside_us(proc: FakeProc, tmp_path: Path) -> None:

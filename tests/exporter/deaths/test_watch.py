@@ -132,7 +132,7 @@ def test_an_end_is_noted_once(
     assert (ended.process, ended.status) == (process, WaitStatus(None, signal.SIGTERM))
     assert ended.exact is pidfds
     assert ended.parent == os.getpid()
-    assert ended.pending_signals == {signal.SIGTERM}
+    assert ended.pending_signals == frozenset({signal.SIGTERM.value})
     sleeper.wait()
     watched.watch.follow([process])
     watched.watch.gone([process])
