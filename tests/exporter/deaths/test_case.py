@@ -17,23 +17,14 @@ from jupyter_kernel_exporter.deaths.watch import Ended
 from jupyter_kernel_exporter.linux.waitstatus import WaitStatus
 from jupyter_kernel_exporter.model import Kernel, ProcessId, Sample
 from support.procfs import FakeProc
+from support.snapshots import BARE_SAMPLE
 
 KERNEL, SHELL, SERVER = ProcessId(20, 9_000), ProcessId(19, 8_900), ProcessId(10, 1_000)
 END = 100.0
 """CLOCK_MONOTONIC; the kernel was started 10 s before."""
 KILLED, ENDED_WELL = WaitStatus(None, 9), WaitStatus(0, None)
 SILENT = Ear("1").facts(Moment(0.0, 0.0))
-SAMPLE = Sample(
-    rss_bytes=0,
-    peak_rss_bytes=None,
-    swap_bytes=None,
-    children=0,
-    children_rss_bytes=0,
-    cpu_user_seconds=8.5,
-    cpu_system_seconds=1.0,
-    major_page_faults=0,
-    threads=1,
-)
+SAMPLE = BARE_SAMPLE._replace(cpu_user_seconds=8.5, cpu_system_seconds=1.0)
 
 
 def clocks(after: float) -> Clocks:

@@ -74,8 +74,8 @@ class Story:
 
     def start(self, pid: int, at: float, **more: Any) -> Kernel:
         """A process of the kernel; nobody has seen it yet."""
-        more = {"ppid": 10, "root": str(self.disk)} | more
-        process = self.proc.add(pid, ["python"], started=at, **more)
+        given: dict[str, Any] = {"ppid": 10, "root": str(self.disk)}
+        process = self.proc.add(pid, ["python"], started=at, **given | more)
         return Kernel("1", process.id, "eva", connection_file=FILE, ready=True)
 
     def meet(self, *kernels: Kernel, at: float) -> None:
