@@ -153,15 +153,14 @@ def main() -> int:
     recorded = [read_recorded(path) for path in sorted(RECORDED.glob("*.csv"))]
     for label, legend, drawn in families:
         print(f"{label} ({legend})")
-        groups: dict[str, list[Trace]] = {
-            name: [draw(name, label, family, seed) for seed in seeds]
-            for name, family in drawn.items()
-            if not options.only or name in options.only
-        }
-        if not options.only:
-            groups |= {f"real: {t.name}": [t] for t in recorded if t.label is label}
+        names = [name for name in drawn if not options.only or name in options.only]
+        real = {f"real: {t.name}": t for t in recorded if t.label is label and not options.only}
         totals: list[list[Verdict]] = [[] for _ in range(2 * len(CANDIDATES))]
-        for name, traces in groups.items():
+        for name in [*names, *real]:
+            if name in real:
+                traces = [real[name]]
+            else:
+                traces = [draw(name, label, drawn[name], seed) for seed in seeds]
             scores = []
             for k, make in enumerate(CANDIDATES.values()):
                 verdicts = run(traces, make, options.threshold)

@@ -384,13 +384,23 @@ def servers_for(
                 argv = ["bash", "-c", f'{join} && exec "$@"', "join", *argv]
             spec = kernelspec(argv, case.language)
             specs.setdefault(case.server, {})[names[case.name]] = spec
+        # At each start of a server jsonschema would have a grammar of IRIs built, which takes seconds
+        # of CPU; it does without where that is missing, and so do we.
+        missing = home / "missing"
+        missing.mkdir()
+        (missing / "rfc3987_syntax.py").write_text("raise ImportError\n")
         servers: dict[str, Server] = {}
 
         def start(name: str) -> None:
             folder = home / name
             folder.mkdir(mode=0o700)  # as homes are
             servers[name] = stack.enter_context(
-                running_server(folder, kernelspecs=specs[name], arguments=arguments.get(name, ()))
+                running_server(
+                    folder,
+                    kernelspecs=specs[name],
+                    environ={"PYTHONPATH": str(missing)},
+                    arguments=arguments.get(name, ()),
+                )
             )
 
         with ThreadPoolExecutor() as pool:

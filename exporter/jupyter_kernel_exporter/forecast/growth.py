@@ -103,9 +103,7 @@ def steady_growths(
         weight = (ended_at - times[first]) * math.pow(straight, STRAIGHT_POWER)
         floor = lows[first] + KEPT * rise
         reach = gain(rate, ratio, half, believed_seconds(weight) / LEAST_AGED)
-        found.append(
-            Growth(weight, rate, ratio, half, end, ended_at, rise, before, floor, reach)
-        )
+        found.append(Growth(weight, rate, ratio, half, end, ended_at, rise, before, floor, reach))
     return found
 
 
@@ -127,16 +125,19 @@ def steady_pace(
         return None
     half = times[last] - times[middle]
     rate = (highs[last] - highs[middle]) / half
-    if two > three > four and four < SLOWING * two:
-        return rate, four / two, half
-    if one < LATE_START * mean and four < SLOWING * three:
-        return rate, (four / three) ** 2, half
+    ratio = 1.0
     hastens = 0.0 < one < two and three > HASTENING * two and four > HASTENING * three
-    if hastens and blocks > WINDOWS[-2]:
-        return rate, min((four / three) ** 2, MOST_HASTENING), half
-    if rate > 1.2 * mean:
-        return max(rate, four), 1.0, half
-    return (rate + mean) / 2, 1.0, half
+    if two > three > four and four < SLOWING * two:
+        ratio = four / two
+    elif one < LATE_START * mean and four < SLOWING * three:
+        ratio = (four / three) ** 2
+    elif hastens and blocks > WINDOWS[-2]:
+        ratio = min((four / three) ** 2, MOST_HASTENING)
+    elif rate > 1.2 * mean:
+        rate = max(rate, four)
+    else:
+        rate = (rate + mean) / 2
+    return rate, ratio, half
 
 
 def gain(rate: float, ratio: float, half: float, seconds: float) -> float:

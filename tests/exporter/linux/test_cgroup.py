@@ -74,19 +74,23 @@ def v2(tmp_path: Path) -> CgroupMemory:
 
 
 def headroom(memory: CgroupMemory, pid: int, now: float = 0.0) -> Headroom | None:
-    """The headroom of a process."""
+    """The headroom of a process, with the last name of the cgroup that it is in."""
     path = memory.path_of(pid)
     assert path is not None
-    return memory.headroom(path, now)
+    found = memory.headroom(path, now)
+    return found and found._replace(path=found.path.rpartition("/")[2])
 
 
 @pytest.mark.parametrize(
     ("pid", "expected"),
     [
-        (1, Headroom(1024 * MIB, 424 * MIB)),  # its own, page cache counted as free
-        (2, Headroom(4096 * MIB, 1096 * MIB)),  # that of the slice above it
+        (
+            1,
+            Headroom(1024 * MIB, 424 * MIB, "alice.service"),
+        ),  # its own, page cache counted as free
+        (2, Headroom(4096 * MIB, 1096 * MIB, "user.slice")),  # that of the slice above it
         (3, None),
-        (5, Headroom(4096 * MIB, 1096 * MIB)),
+        (5, Headroom(4096 * MIB, 1096 * MIB, "user.slice")),
     ],
 )
 def test_the_tightest_of_the_chain(v2: CgroupMemory, pid: int, expected: Headroom | None) -> None:
@@ -97,7 +101,7 @@ def test_the_tightest_of_the_chain(v2: CgroupMemory, pid: int, expected: Headroo
 def test_high_is_a_limit_as_well(tmp_path: Path, v2: CgroupMemory) -> None:
     """Above memory.high linux slows a cgroup down to a crawl."""
     (tmp_path / "cgroup/user.slice/alice.service/memory.high").write_text("838860800\n")
-    assert headroom(v2, 1) == Headroom(800 * MIB, 200 * MIB)
+    assert headroom(v2, 1) == Headroom(800 * MIB, 200 * MIB, "alice.service")
 
 
 def test_usage_is_read_once_a_tick_and_limits_now_and_then(
@@ -105,18 +109,18 @@ def test_usage_is_read_once_a_tick_and_limits_now_and_then(
 ) -> None:
     """Kernels that share a cgroup share the look at it."""
     unit = tmp_path / "cgroup/user.slice/alice.service"
-    assert headroom(v2, 1, now=0.0) == Headroom(1024 * MIB, 424 * MIB)
+    assert headroom(v2, 1, now=0.0) == Headroom(1024 * MIB, 424 * MIB, "alice.service")
     (unit / "memory.current").write_text(f"{900 * MIB}\n")
     (unit / "memory.max").write_text(f"{2048 * MIB}\n")
-    assert headroom(v2, 1, now=0.0) == Headroom(1024 * MIB, 424 * MIB)
-    assert headroom(v2, 1, now=1.0) == Headroom(1024 * MIB, 224 * MIB)
-    assert headroom(v2, 1, now=10.0) == Headroom(4096 * MIB, 1096 * MIB)
+    assert headroom(v2, 1, now=0.0) == Headroom(1024 * MIB, 424 * MIB, "alice.service")
+    assert headroom(v2, 1, now=1.0) == Headroom(1024 * MIB, 224 * MIB, "alice.service")
+    assert headroom(v2, 1, now=10.0) == Headroom(4096 * MIB, 1096 * MIB, "user.slice")
 
 
 def test_more_used_than_allowed_leaves_nothing(tmp_path: Path, v2: CgroupMemory) -> None:
     """Headroom is never negative."""
     (tmp_path / "cgroup/user.slice/alice.service/memory.max").write_text("1048576\n")
-    assert headroom(v2, 1) == Headroom(MIB, 0)
+    assert headroom(v2, 1) == Headroom(MIB, 0, "alice.service")
 
 
 def test_a_cgroup_out_of_sight_is_said(v2: CgroupMemory) -> None:
@@ -148,7 +152,7 @@ def test_version_1_with_its_own_mount(tmp_path: Path) -> None:
     group_v1(root / "memory/docker/abc", 500 * MIB)
     process(tmp_path / "proc", 1, "5:cpu,cpuacct:/\n4:memory:/docker/abc\n0::/elsewhere\n")
     memory = CgroupMemory(str(tmp_path / "proc"), str(root), Descriptors(1000))
-    assert headroom(memory, 1) == Headroom(1024 * MIB, 600 * MIB)
+    assert headroom(memory, 1) == Headroom(1024 * MIB, 600 * MIB, "docker")
 
 
 def test_no_memory_controller_is_unavailable(tmp_path: Path) -> None:
