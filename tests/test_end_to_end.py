@@ -130,7 +130,9 @@ def read_slack(slack: Slack, until: float) -> list[tuple[float, str]]:
 def server(tmp_path: Path) -> Iterator[Server]:
     """A Jupyter server that also has a kernel that cannot start."""
     broken = kernelspec(["python3", "-c", "import no_such_module", "{connection_file}"])
-    with running_server(tmp_path, kernelspecs={"broken": broken}) as running:
+    # Messages are grouped by person: other kernels of this machine are somebody else's.
+    person = {"JUPYTERHUB_USER": "olga"}
+    with running_server(tmp_path, kernelspecs={"broken": broken}, environ=person) as running:
         yield running
 
 

@@ -384,8 +384,8 @@ def servers_for(
                 argv = ["bash", "-c", f'{join} && exec "$@"', "join", *argv]
             spec = kernelspec(argv, case.language)
             specs.setdefault(case.server, {})[names[case.name]] = spec
-        # At each start of a server jsonschema would have a grammar of IRIs built, which takes seconds
-        # of CPU; it does without where that is missing, and so do we.
+        # At each start of a server jsonschema would have a grammar of IRIs built, which takes
+        # seconds of CPU; it does without where that is missing, and so do we.
         missing = home / "missing"
         missing.mkdir()
         (missing / "rfc3987_syntax.py").write_text("raise ImportError\n")
