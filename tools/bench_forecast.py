@@ -153,7 +153,7 @@ def main() -> int:
     recorded = [read_recorded(path) for path in sorted(RECORDED.glob("*.csv"))]
     for label, legend, drawn in families:
         print(f"{label} ({legend})")
-        names = [name for name in drawn if not options.only or name in options.only]
+        names = [name for name in drawn if seeds and (not options.only or name in options.only)]
         real = {f"real: {t.name}": t for t in recorded if t.label is label and not options.only}
         totals: list[list[Verdict]] = [[] for _ in range(2 * len(CANDIDATES))]
         for name in [*names, *real]:

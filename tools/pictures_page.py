@@ -171,7 +171,12 @@ def take(base: str, kernels: Mapping[str, str]) -> None:
             page.locator("body[data-status=live]").wait_for()
             page.locator("#kernels tbody tr, .death, canvas").first.wait_for()
             page.wait_for_timeout(1500)  # bars have come to rest
-            page.screenshot(path=PICTURES / f"{name}.png", full_page=width > 800)
+            if width > 800:
+                # What is out of sight is not drawn: a picture of all needs a window for all.
+                whole = page.evaluate("document.documentElement.scrollHeight")
+                page.set_viewport_size({"width": width, "height": whole})
+                page.wait_for_timeout(500)
+            page.screenshot(path=PICTURES / f"{name}.png")
             context.close()
         browser.close()
 
