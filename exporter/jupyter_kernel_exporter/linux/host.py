@@ -1,5 +1,7 @@
 """The machine as a whole: its memory, its boot, what it accounts for."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import psutil
@@ -15,8 +17,8 @@ class HostMemory(NamedTuple):
 
 def read_host_memory(root: str) -> HostMemory:
     """``MemTotal`` and ``MemAvailable`` of the machine whose /proc is mounted at ``root``."""
-    psutil.PROCFS_PATH = root
-    memory = psutil.virtual_memory()
+    with _psutil_at(root):
+        memory = psutil.virtual_memory()
     return HostMemory(memory.total, memory.available)
 
 
@@ -25,8 +27,19 @@ def read_boot_time(root: str) -> float:
 
     It moves when the clock is stepped, so that start times reckoned from it stay true.
     """
+    with _psutil_at(root):
+        return psutil.boot_time()
+
+
+@contextmanager
+def _psutil_at(root: str) -> Iterator[None]:
+    """Let psutil read another /proc: it knows but one, for the whole process."""
+    before = psutil.PROCFS_PATH
     psutil.PROCFS_PATH = root
-    return psutil.boot_time()
+    try:
+        yield
+    finally:
+        psutil.PROCFS_PATH = before
 
 
 def read_boot_id(root: str) -> str:

@@ -1,4 +1,4 @@
-"""One browser for all tests of the page."""
+"""A browser for the tests of the page."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,9 +8,13 @@ import pytest
 from support.browser import chromium, watched_page
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Debian's Chromium."""
+    """Debian's Chromium.
+
+    For a module and no longer: while it lives, Playwright's event loop runs in this thread, and
+    no test can run one of its own.
+    """
     with chromium() as started:
         yield started
 
