@@ -27,6 +27,8 @@ from dashboards.reasons import MEMORY, TROUBLE
 from dashboards import ask, sdk
 
 HELD = kernels("username:jupyter_kernel_memory_rss_bytes:sum")
+PEAKS = kernels("username:jupyter_kernel_memory_rss_bytes:max5m")
+"""Of each five minutes."""
 WORK = kernels("username:jupyter_kernel_cpu_seconds:rate1m")
 SIZE: Field = {"unit": "bytes", **wide(110)}
 COUNT: Field = {"unit": "none", "decimals": 0, "noValue": "-"}
@@ -142,7 +144,7 @@ def person_table() -> Panel:
         )
         .sort_by(sort_by("Memory"))
         .with_target(now(top, "A"))
-        .with_target(of_top(f"max_over_time(sum by (username) ({HELD})[$__range:1m])", "B"))
+        .with_target(of_top(f"max_over_time(sum by (username) ({PEAKS})[$__range:5m])", "B"))
         .with_target(of_top(f"sum by (username) ({ask.idle_memory()})", "C"))
         .with_target(of_top(f"sum by (username) ({kernels('jupyter_kernels')})", "D"))
         .with_target(of_top(f"sum by (username) ({WORK})", "E"))

@@ -1,6 +1,6 @@
 """What notebooks needed, and which limits would suit them. A function for each panel."""
 
-from dashboards.ask import kernels, memory
+from dashboards.ask import kernels
 from dashboards.board import USER_COLUMN
 from dashboards.house import (
     BY_THRESHOLDS,
@@ -19,7 +19,8 @@ from dashboards.house import (
     wide,
 )
 
-from dashboards import ask
+PEAKS = kernels("username_kernel_name_notebook:jupyter_kernel_memory_rss_bytes:max5m")
+"""Of each five minutes."""
 
 
 def spec_peaks() -> Panel:
@@ -60,9 +61,10 @@ def right_sizing() -> Panel:
         table(
             "Right-sizing by notebook",
             "What each notebook's kernel needed in this time range; look at weeks. Peak is the "
-            "most that it held; stable peak is what it stayed below in 95 % of the time, without "
-            "the spikes. Share is the peak against its own tightest limit (not the machine's): "
-            "blue below a fifth is a limit that is too large, red from nine tenths one too small.",
+            "most that it held; stable peak is what the peaks of 19 in 20 five minutes stayed "
+            "below, without the spikes. Share is the peak against its own tightest limit (not the "
+            "machine's): blue below a fifth is a limit that is too large, red from nine tenths one "
+            "too small.",
             (
                 ("notebook", "Notebook", {"noValue": "-"}),
                 ("username", "User", {**wide(100), **USER_COLUMN}),
@@ -84,21 +86,21 @@ def right_sizing() -> Panel:
 
 
 def peak() -> str:
-    """The most that each kernel held."""
-    return f"max_over_time(({memory()})[$__range:1m])"
+    """The most that each notebook's kernels held."""
+    return f"max_over_time({PEAKS}[$__range])"
 
 
 def stable_peak() -> str:
     """The same without spikes."""
-    return f"quantile_over_time(0.95, ({memory()})[$__range:1m])"
+    return f"quantile_over_time(0.95, {PEAKS}[$__range])"
 
 
 def limit() -> str:
-    """The tightest limit that is each kernel's own."""
-    own = kernels("jupyter_kernel_memory_limit_bytes", 'scope!="host"')
+    """The tightest limit that was its own."""
+    own = kernels("username_kernel_name_notebook:jupyter_kernel_memory_limit_bytes:min")
     return f"last_over_time({own}[$__range])"
 
 
 def by_notebook(expr: str, level: str = "max") -> str:
-    """Of all kernels that a notebook had."""
-    return f"{level} by (username, notebook, kernel_name) ({ask.named(expr)})"
+    """Of all hosts that a notebook was on."""
+    return f"{level} by (username, notebook, kernel_name) ({expr})"

@@ -8,19 +8,17 @@ they are, with their own waits.
 import contextlib
 import queue
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import httpx
 import pytest
-import yaml
 
-from support.daemon import Daemon, free_port, running_daemon
-from support.jupyter import Server, end, kernelspec, running_server, wait_until
+from support.daemon import Daemon, running_daemon
+from support.jupyter import Server, kernelspec, running_server, wait_until
 from support.memory_cgroup import may_make, memory_cgroup
-from support.promql import ROOT
+from support.prometheus import needs_prometheus, running_prometheus, shipped_config
 from support.shell import tell
 from support.slack import Alertmanager, Slack, running_alertmanager, running_slack
 
@@ -28,7 +26,7 @@ pytestmark = [
     pytest.mark.real,
     pytest.mark.timeout(400),
     pytest.mark.skipif(not may_make(), reason="needs root and a memory cgroup"),
-    pytest.mark.skipif(not shutil.which("prometheus"), reason="needs prometheus"),
+    needs_prometheus,
     pytest.mark.skipif(
         not shutil.which("prometheus-alertmanager"), reason="needs prometheus-alertmanager"
     ),
@@ -54,45 +52,10 @@ while True:
 """
 
 
-@contextlib.contextmanager
-def running_prometheus(home: Path, daemon: Daemon, alertmanager: Alertmanager) -> Iterator[None]:
-    """Prometheus with the shipped configuration: only the addresses differ."""
-    home.mkdir()
-    config = yaml.safe_load((ROOT / "alerts/prometheus.yml").read_text())
-    own, *_ = config["scrape_configs"]
-    own["file_sd_configs"][0]["files"] = [f"{home}/targets.yml"]
-    config["scrape_configs"] = [own]
-    config["rule_files"] = [f"{ROOT}/alerts/rules/*.yml"]
-    config["alerting"]["alertmanagers"] = [
-        {"static_configs": [{"targets": [alertmanager.address]}]}
-    ]
-    (home / "targets.yml").write_text(yaml.safe_dump([{"targets": [f"127.0.0.1:{daemon.port}"]}]))
-    (home / "prometheus.yml").write_text(yaml.safe_dump(config))
-    port = free_port()
-    with (home / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                "prometheus",
-                f"--config.file={home}/prometheus.yml",
-                f"--storage.tsdb.path={home}/data",
-                f"--web.listen-address=127.0.0.1:{port}",
-            ],
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
-
-            def answers() -> bool:
-                assert process.poll() is None, (home / "log").read_text()
-                with contextlib.suppress(httpx.TransportError):
-                    return http.get("/-/ready").status_code == 200
-                return False
-
-            wait_until(answers, "Prometheus is ready")
-            yield
-    finally:
-        end(process)
+def telling(config: dict[str, Any], alertmanager: Alertmanager) -> dict[str, Any]:
+    """A configuration of Prometheus that tells of its alerts there."""
+    targets = [{"targets": [alertmanager.address]}]
+    return {**config, "alerting": {"alertmanagers": [{"static_configs": targets}]}}
 
 
 def pid_of(daemon: Daemon, kernel_id: str) -> int:
@@ -138,6 +101,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 def test_a_leak_is_told_in_time_and_its_end_by_its_name(tmp_path: Path, server: Server) -> None:
     """Slack hears of the leak 45 s before the kill, then of the kill; of a crash loop once."""
+    home = tmp_path / "prometheus"
     with (
         memory_cgroup(LIMIT_BYTES) as cgroup,
         running_daemon(
@@ -147,7 +111,7 @@ def test_a_leak_is_told_in_time_and_its_end_by_its_name(tmp_path: Path, server: 
         ) as daemon,
         running_slack() as slack,
         running_alertmanager(_made(tmp_path / "alertmanager"), slack, {}) as alertmanager,
-        running_prometheus(tmp_path / "prometheus", daemon, alertmanager),
+        running_prometheus(home, telling(shipped_config(home, daemon.port), alertmanager)),
     ):
         leaking = server.start_kernel(notebook="leaking.ipynb")
         tidy = server.start_kernel(notebook="tidy.ipynb")

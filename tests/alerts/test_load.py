@@ -4,31 +4,24 @@ import contextlib
 import http.server
 import os
 import re
-import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
 import pytest
-import yaml
 
 from jupyter_kernel_exporter.deaths.record import Reason
 from jupyter_kernel_exporter.model import DeathCount, LastDeath, WorkerOomCount
 from jupyter_kernel_exporter.publish.collector import Collector
 from jupyter_kernel_exporter.publish.encode import Encoder, Format
-from support.daemon import free_port
-from support.jupyter import end, wait_until
-from support.promql import ROOT, rules, selectors
+from support.jupyter import wait_until
+from support.prometheus import needs_prometheus, running_prometheus, shipped_config
+from support.promql import rules, selectors
 from support.snapshots import crowd
 
-pytestmark = [
-    pytest.mark.real,
-    pytest.mark.skipif(not shutil.which("prometheus"), reason="needs prometheus"),
-]
+pytestmark = [pytest.mark.real, needs_prometheus]
 
 KERNELS = 2000
 PEOPLE = 1000
@@ -121,44 +114,6 @@ def large_hub() -> Iterator[_Exporter]:
             thread.join()
 
 
-@contextlib.contextmanager
-def prometheus(home: Path, target: int) -> Iterator[httpx.Client]:
-    """Prometheus with the shipped rules and scrape interval, and nobody to tell."""
-    config = yaml.safe_load((ROOT / "alerts/prometheus.yml").read_text())
-    del config["alerting"]
-    own, *_ = config["scrape_configs"]
-    own["file_sd_configs"][0]["files"] = [f"{home}/targets.yml"]
-    config["scrape_configs"] = [own]
-    config["rule_files"] = [f"{ROOT}/alerts/rules/*.yml"]
-    (home / "targets.yml").write_text(yaml.safe_dump([{"targets": [f"127.0.0.1:{target}"]}]))
-    (home / "prometheus.yml").write_text(yaml.safe_dump(config))
-    port = free_port()
-    with (home / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                "prometheus",
-                f"--config.file={home}/prometheus.yml",
-                f"--storage.tsdb.path={home}/data",
-                f"--web.listen-address=127.0.0.1:{port}",
-            ],
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30) as http:
-
-            def answers() -> bool:
-                assert process.poll() is None, (home / "log").read_text()
-                with contextlib.suppress(httpx.TransportError):
-                    return http.get("/-/ready").status_code == 200
-                return False
-
-            wait_until(answers, "Prometheus is ready")
-            yield http
-    finally:
-        end(process)
-
-
 def test_the_rules_of_a_large_hub_take_less_than_a_second(tmp_path: Path) -> None:
     """2,000 kernels of 40 people, counters of 1,000, in Prometheus as Debian ships it; alerts fire
     meanwhile, and no rule fails. All groups together, though they do not run at once.
@@ -167,7 +122,10 @@ def test_the_rules_of_a_large_hub_take_less_than_a_second(tmp_path: Path) -> Non
     and a machine whose processors others want as well may take as much longer.
     """
     least: dict[str, float] = {}
-    with large_hub() as hub, prometheus(tmp_path, hub.server_address[1]) as http:
+    with (
+        large_hub() as hub,
+        running_prometheus(tmp_path, shipped_config(tmp_path, hub.server_address[1])) as http,
+    ):
 
         def all_were_asked() -> bool:
             groups = http.get("/api/v1/rules").json()["data"]["groups"]

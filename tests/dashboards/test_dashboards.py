@@ -44,7 +44,7 @@ ELSEWHERE = {
     "scrape_samples_scraped",
 }
 """Metrics of Prometheus itself and of JupyterHub's exporter of groups."""
-SPANS = {"$__rate_interval", "$__range", "$__range:1m", "15m", "1d"}
+SPANS = {"$__rate_interval", "$__range", "$__range:5m", "15m", "1d"}
 """Of subqueries, of the growth of memory, and of how long an exporter is remembered, besides."""
 COLOR = re.compile(r"text|transparent|((super-light|light|semi-dark|dark)-)?"
                    r"(red|orange|yellow|green|blue|purple)")  # fmt: skip

@@ -13,14 +13,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import psutil
 import pytest
 
 from jupyter_kernel_exporter.linux.proc import CLOCK_TICKS, read_stat
 from jupyter_kernel_exporter.settings import SOURCES
-from support.daemon import Daemon, free_port, running_daemon
+from support.daemon import Daemon, running_daemon
 from support.jupyter import Server, kernelspec, running_server, wait_until
+from support.prometheus import needs_prometheus, running_prometheus
 
 pytestmark = pytest.mark.real
 
@@ -141,45 +141,22 @@ def test_no_secret_is_shown_anywhere(server: Server, daemon: Daemon) -> None:
     server.shut_down_kernel(kernel_id)
 
 
+@needs_prometheus
 def test_prometheus_scrapes_it(server: Server, daemon: Daemon, tmp_path: Path) -> None:
     """A real Prometheus finds the kernel's memory under the names of the contract."""
-    if not shutil.which("prometheus"):
-        pytest.skip("needs prometheus")
     kernel_id = server.start_kernel("python3", notebook="thesis.ipynb")
-    port = free_port()
-    config = tmp_path / "prometheus.yml"
-    config.write_text(
-        "global: {scrape_interval: 1s}\nscrape_configs:\n- job_name: jupyter-kernels\n"
-        f"  static_configs: [{{targets: ['127.0.0.1:{daemon.port}']}}]\n"
-    )
-    with (tmp_path / "log").open("wb") as log:
-        prometheus = subprocess.Popen(
-            [
-                "prometheus",
-                f"--config.file={config}",
-                f"--storage.tsdb.path={tmp_path / 'data'}",
-                f"--web.listen-address=127.0.0.1:{port}",
-            ],
-            stdout=log,
-            stderr=log,
-        )
-    try:
+    target = {"static_configs": [{"targets": [f"127.0.0.1:{daemon.port}"]}]}
+    config = {"scrape_configs": [{"job_name": "own", "scrape_interval": "1s", **target}]}
+    with running_prometheus(tmp_path, config) as prometheus:
         query = f'jupyter_kernel_memory_rss_bytes{{kernel_id="{kernel_id}",username="alice"}}'
 
         def ask() -> list[dict[str, list[str]]]:
-            try:
-                url = f"http://127.0.0.1:{port}/api/v1/query"
-                answer = httpx.get(url, params={"query": query}, trust_env=False)
-            except httpx.TransportError:
-                return []
-            found: list[dict[str, list[str]]] = answer.json().get("data", {}).get("result", [])
+            answer = prometheus.get("/api/v1/query", params={"query": query})
+            found: list[dict[str, list[str]]] = answer.json()["data"]["result"]
             return found
 
         (result,) = wait_until(ask, "Prometheus has scraped the kernel")
         assert float(result["value"][1]) > 10 << 20
-    finally:
-        prometheus.terminate()
-        prometheus.wait(30)
     server.shut_down_kernel(kernel_id)
 
 

@@ -22,9 +22,10 @@ import pytest
 
 from jupyter_kernel_exporter.serve import server as server_module
 from jupyter_kernel_exporter.serve.patience import HEAD_SECONDS
-from support.daemon import free_port, running_daemon
-from support.jupyter import end, wait_until
+from support.daemon import running_daemon
+from support.jupyter import wait_until
 from support.locks import basic, hashed, locked_site, make_certificate
+from support.prometheus import running_prometheus
 from support.snapshots import crowd
 
 HEALTHY = "/-/healthy"
@@ -204,53 +205,17 @@ def test_a_crowd_does_not_stop_the_sampling(tmp_path: Path) -> None:
     assert len(taken) >= 6
 
 
-@contextlib.contextmanager
-def prometheus(home: Path, port: int) -> Iterator[httpx.Client]:
-    """A real Prometheus that scrapes twice a second, with a password, over TLS."""
-    (home / "prometheus.yml").write_text(
-        f"""
-scrape_configs:
-  - job_name: right
-    scrape_interval: 500ms
-    scrape_timeout: 500ms
-    scheme: https
-    basic_auth: {{username: prometheus, password_file: password}}
-    tls_config: {{ca_file: ca.pem, cert_file: client.pem, key_file: client.key}}
-    static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
-  - job_name: wrong
-    scrape_interval: 500ms
-    scrape_timeout: 500ms
-    scheme: https
-    basic_auth: {{username: prometheus, password: guessed}}
-    tls_config: {{ca_file: ca.pem, cert_file: client.pem, key_file: client.key}}
-    static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
-"""
-    )
-    own = free_port()
-    with (home / "prometheus.log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                "prometheus",
-                f"--config.file={home}/prometheus.yml",
-                f"--storage.tsdb.path={home}/data",
-                f"--web.listen-address=127.0.0.1:{own}",
-            ],
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{own}", trust_env=False, timeout=30) as http:
-
-            def ready() -> bool:
-                assert process.poll() is None, (home / "prometheus.log").read_text()
-                with contextlib.suppress(httpx.TransportError):
-                    return http.get("/-/ready").status_code == 200
-                return False
-
-            wait_until(ready, "Prometheus is ready")
-            yield http
-    finally:
-        end(process)
+def scraping(port: int, name: str, password: dict[str, str]) -> dict[str, object]:
+    """Twice a second, with a password, over TLS."""
+    return {
+        "job_name": name,
+        "scrape_interval": "500ms",
+        "scrape_timeout": "500ms",
+        "scheme": "https",
+        "basic_auth": {"username": "prometheus", **password},
+        "tls_config": {"ca_file": "ca.pem", "cert_file": "client.pem", "key_file": "client.key"},
+        "static_configs": [{"targets": [f"127.0.0.1:{port}"]}],
+    }
 
 
 def values(http: httpx.Client, query: str) -> list[float]:
@@ -323,7 +288,9 @@ def test_behind_tls_and_a_password(tmp_path: Path) -> None:
         assert curl(tmp_path, port, *shown) == (0, "401")
         assert curl(tmp_path, port, "-u", "prometheus:right")[1] == "000"
         assert curl(tmp_path, port, *shown, "--tls-max", "1.1")[1] == "000"
-        with prometheus(tmp_path, port) as http:
+        right, wrong = {"password_file": "password"}, {"password": "guessed"}
+        jobs = [scraping(port, "right", right), scraping(port, "wrong", wrong)]
+        with running_prometheus(tmp_path, {"scrape_configs": jobs}) as http:
             wait_until(lambda: values(http, 'up{job="right"}') == [1], "Prometheus is let in")
             wait_until(lambda: values(http, 'up{job="wrong"}') == [0], "the other is not")
             for _ in range(3):
