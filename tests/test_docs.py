@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_kernel_exporter.cli import build_parser
+from jupyter_kernel_exporter.cli import COMMANDS, build_parser
 from jupyter_kernel_exporter.settings import SOURCES
 from support.promql import ROOT, RULE_FILES, known_series, rules
 
@@ -56,7 +56,12 @@ def test_a_page_speaks_of_what_there_is(page: Path) -> None:
     assert named - known == set()
     alerts = {rule["alert"] for rule in rules() if "alert" in rule}
     assert set(re.findall(r"\bJupyterKernel[A-Z]\w+", text)) - alerts == set()
-    flags = {option for action in build_parser()._actions for option in action.option_strings}
+    flags = {
+        option
+        for command in COMMANDS
+        for action in build_parser(command)._actions
+        for option in action.option_strings
+    }
     named = {flag.replace("[no-]", "") for flag in re.findall(r"(?<![\w-])--[\w.\[\]-]+\w", text)}
     named = {flag for flag in named if not flag.endswith("NAME")}
     assert named - flags - FLAGS_OF_OTHERS == set()

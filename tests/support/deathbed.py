@@ -22,6 +22,7 @@ import httpx
 import psutil
 
 from jupyter_kernel_exporter.deaths.record import Reason
+from jupyter_kernel_exporter.linux.proc import CLOCK_TICKS, read_stat
 from support.daemon import Daemon
 from support.jupyter import PYTHON_ARGV, Server, kernelspec, running_server, wait_until
 from support.memory_cgroup import memory_cgroup
@@ -185,10 +186,11 @@ class Bed:
 
     def await_phase(self, earliest: float, latest: float, started: float | None = None) -> float:
         """Wait for a moment so many seconds after the restarter's look; the kernel's start."""
-        begin = psutil.Process(self.pid).create_time() if started is None else started
+        begin = _start_of(self.pid) if started is None else started
 
         def is_now() -> bool:
-            return earliest <= (time.time() - begin) % PERIOD_SECONDS <= latest
+            now = time.clock_gettime(time.CLOCK_BOOTTIME)
+            return earliest <= (now - begin) % PERIOD_SECONDS <= latest
 
         wait_until(is_now, "the moment", every=0.02)
         return begin
@@ -361,6 +363,13 @@ class Stage:
             gave_up=bool(bed.ids) and self._gave_up(bed),
             trouble=trouble,
         )
+
+
+def _start_of(pid: int) -> float:
+    """Seconds since boot. The time of the day would be a second off: /proc/stat rounds the boot."""
+    stat = read_stat("/proc", pid)
+    assert stat is not None
+    return stat.start_ticks / CLOCK_TICKS
 
 
 @contextlib.contextmanager

@@ -273,7 +273,9 @@ def client_of(connection_file: Path | str) -> Iterator[BlockingKernelClient]:
         finally:
             client.stop_channels()
             # jupyter_core keeps a loop per thread, and leaves it open when the thread is gone.
-            ensure_event_loop().close()
+            loop = ensure_event_loop()
+            if not loop.is_running():  # then it is somebody else's, as that of a browser is
+                loop.close()
 
 
 def _is_up(connection_file: Path) -> bool:

@@ -22,7 +22,7 @@ from jupyter_kernel_exporter.deaths.heard import (
     StateChanged,
 )
 from jupyter_kernel_exporter.deaths.messages import Message
-from jupyter_kernel_exporter.model import State
+from jupyter_kernel_exporter.model import Said, State
 
 SHUTDOWN_MEMORY = 15.0
 """Seconds that a shutdown is remembered. The server kills a kernel that is deaf to it after 5."""
@@ -118,11 +118,20 @@ class Ear:
             self.last_activity_at = now.wall
         return events
 
+    def summary(self, now: Moment) -> Said | None:
+        """What a living kernel is asked for at each look; ``None`` while the line is down."""
+        if not self.connected:
+            return None
+        return Said(
+            State.BUSY if self.outstanding else self.said,
+            self._busy_until(now),
+            self.last_activity_at,
+            self.memory_errors,
+            self.other_errors,
+        )
+
     def facts(self, now: Moment) -> Heard:
         """Everything heard so far."""
-        busy_seconds = self.busy_seconds
-        if busy_seconds is not None and self.busy_since is not None:
-            busy_seconds += now.monotonic - self.busy_since
         return Heard(
             connected=self.connected,
             line_changed=self.line_changed,
@@ -133,7 +142,7 @@ class Ear:
             state=State.BUSY if self.outstanding else self.said,
             executing=self.executing,
             exit_cell=self.exit_cell,
-            busy_seconds=busy_seconds,
+            busy_seconds=self._busy_until(now),
             last_activity_at=self.last_activity_at,
             memory_errors=self.memory_errors,
             other_errors=self.other_errors,
@@ -144,6 +153,11 @@ class Ear:
             bad_signatures=self.bad_signatures,
             malformed=self.malformed,
         )
+
+    def _busy_until(self, now: Moment) -> float | None:
+        if self.busy_seconds is None or self.busy_since is None:
+            return self.busy_seconds
+        return self.busy_seconds + now.monotonic - self.busy_since
 
     def _glance(self, message: Message, now: Moment) -> list[Event]:
         """A message that was not checked counts only on a line whose peer has proven itself."""

@@ -54,16 +54,7 @@ class Hearing:
 
     def said(self, kernel: Kernel) -> Said | None:
         """What a living kernel says of itself; ``None`` while it is not listened to."""
-        heard = self.iopub.facts(kernel.id)
-        if heard is None or not heard.connected:
-            return None
-        return Said(
-            heard.state,
-            heard.busy_seconds,
-            heard.last_activity_at,
-            heard.memory_errors,
-            heard.other_errors,
-        )
+        return self.iopub.said(kernel.id)
 
     def problem(self) -> str:
         """Why less is heard than could be, in one sentence; empty if nothing is wrong."""

@@ -23,6 +23,7 @@ from jupyter_kernel_exporter.deaths.messages import (
 )
 from jupyter_kernel_exporter.deaths.switchboard import Call, News, Switchboard
 from jupyter_kernel_exporter.deaths.zmtp import Frame
+from jupyter_kernel_exporter.model import Said
 
 PAUSE = 0.005
 PAUSE_BELOW = 64 * 1024
@@ -117,6 +118,12 @@ class Iopub:
         with self._lock:
             known = self._watched.get(kernel_id)
             return None if known is None else known.ear.facts(self._clock())
+
+    def said(self, kernel_id: str) -> Said | None:
+        """What a living kernel says of itself; ``None`` while it is not listened to."""
+        with self._lock:
+            known = self._watched.get(kernel_id)
+            return None if known is None else known.ear.summary(self._clock())
 
     def problem(self) -> str:
         """Why less is heard than could be, in one sentence; empty if nothing is wrong."""

@@ -118,7 +118,8 @@ def choose_subjects(
         if status is not None:
             subjects.append(Subject(kernel.process, status.uid, True))
     known = {own_uid} | {subject.uid for subject in subjects}
-    for pid, process in table.items():
+    # An init may be closed even to those who may look at everybody else: it comes last.
+    for pid, process in sorted(table.items(), key=lambda entry: entry[0] == 1):
         if len(subjects) >= SUBJECTS_MAX:
             break
         status = read_namespace_status(procfs, pid)

@@ -91,6 +91,9 @@ class Sampler:
         self._report = report
         self._io = io
         self._quotas = quotas
+        self._around: Around | None = None
+        self._shared: dict[str | None, tuple[MemoryLimit, ...]] = {}
+        """By cgroup: limits that all kernels in it have in common, in the present tick."""
         self._watched: dict[ProcessId, _Watched] = {}
         self._process_of: dict[str, ProcessId] = {}
         """By the id of the kernel."""
@@ -222,12 +225,21 @@ class Sampler:
                 self._report("cgroup", str(error))
 
     def _limits(self, watched: _Watched, stat: Stat, around: Around) -> tuple[MemoryLimit, ...]:
+        if around is not self._around:
+            self._around = around
+            self._shared.clear()
+        shared = self._shared.get(watched.cgroup)
+        if shared is None:
+            shared = self._shared[watched.cgroup] = self._limits_of(watched.cgroup, around)
+        limit = watched.address_space
+        if limit is None:
+            return shared
+        return (MemoryLimit(Scope.RLIMIT, limit, max(0, limit - stat.vsize)), *shared)
+
+    def _limits_of(self, cgroup: str | None, around: Around) -> tuple[MemoryLimit, ...]:
         limits = []
-        if watched.address_space is not None:
-            limit = watched.address_space
-            limits.append(MemoryLimit(Scope.RLIMIT, limit, max(0, limit - stat.vsize)))
-        if self._cgroups is not None and watched.cgroup is not None:
-            headroom = self._cgroups.headroom(watched.cgroup, around.monotonic)
+        if self._cgroups is not None and cgroup is not None:
+            headroom = self._cgroups.headroom(cgroup, around.monotonic)
             if headroom is not None:
                 limits.append(MemoryLimit(Scope.CGROUP, *headroom))
         if around.host is not None:

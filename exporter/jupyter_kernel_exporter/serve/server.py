@@ -14,6 +14,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from jupyter_kernel_exporter.serve.hub import Hub
 from jupyter_kernel_exporter.serve.lock import Lock
 from jupyter_kernel_exporter.serve.patience import (
     HEAD_SECONDS,
@@ -39,8 +40,9 @@ class Server(uvicorn.Server):
     end their TLS handshake, and each of them takes a descriptor that the sampler may need.
     """
 
-    def __init__(self, app: FastAPI, lock: Lock | None = None) -> None:
+    def __init__(self, app: FastAPI, lock: Lock | None = None, hub: Hub | None = None) -> None:
         self._lock = lock
+        self._hub = hub
         super().__init__(
             uvicorn.Config(
                 app,
@@ -92,6 +94,8 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
         if self._lock is not None:
             self._lock.close()
+        if self._hub is not None:
+            await self._hub.close()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """A signal says that it should stop."""
@@ -187,6 +191,11 @@ def listen(address: Address) -> socket.socket:
     """A listening socket. Raises :exc:`OSError` with the address in its text."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     try:
-        return socket.create_server(address, family=family, backlog=128)
+        listener = socket.create_server(address, family=family, backlog=128)
     except OSError as error:
         raise OSError(f"cannot listen on {address}: {os.strerror(error.errno or 0)}") from error
+    # Else the second part of an answer waits 40 ms for the acknowledgement of the first (Nagle's
+    # algorithm, tcp(7)). asyncio does it only for sockets that name their protocol. Connections
+    # inherit it.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
