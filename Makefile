@@ -33,7 +33,7 @@ demo: $(VENV)/.demo ## the same, beside a Jupyter server with kernels that behav
 
 test: $(VENV)/.dev ## set up what the tests need, then run them all
 	@tools/system_packages.sh test
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses=2 --dist=loadgroup $(ARGS)
 
 check: $(VENV)/.dev ## the gate: format, lint, types, generated files, configurations of the stack
 	@tools/system_packages.sh check
@@ -45,6 +45,7 @@ check: $(VENV)/.dev ## the gate: format, lint, types, generated files, configura
 	$(BIN)/python tools/kubernetes.py --check
 	promtool check config --lint=all --lint-fatal alerts/prometheus.yml
 	amtool check-config alerts/alertmanager.yml
+	$(BIN)/amlint check --strict --rules 'alerts/rules/*.yml' alerts/alertmanager.yml
 
 bench: $(VENV)/.dev ## compare costs with prometheus-process-exporter, on real kernels
 	@tools/system_packages.sh bench
@@ -60,7 +61,7 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 	--no-header --no-annotate
 lock: ## resolve all versions anew (needs uv)
 	@command -v uv >/dev/null || { echo 'make lock needs uv: https://docs.astral.sh/uv/' >&2; exit 1; }
-	$(COMPILE) --upgrade pyproject.toml --group dev --extra demo -o locks/dev.txt
+	$(COMPILE) --upgrade pyproject.toml --group dev --extra demo --extra hub -o locks/dev.txt
 	$(COMPILE) --upgrade pyproject.toml --extra demo -c locks/dev.txt -o locks/demo.txt
 	$(COMPILE) --upgrade pyproject.toml -c locks/dev.txt -o locks/runtime.txt
 	$(COMPILE) --upgrade locks/build.in -c locks/dev.txt -o locks/build.txt

@@ -23,6 +23,7 @@ from support.shell import tell
 from support.slack import Alertmanager, Slack, running_alertmanager, running_slack
 
 pytestmark = [
+    pytest.mark.patient,
     pytest.mark.real,
     pytest.mark.timeout(400),
     pytest.mark.skipif(not may_make(), reason="needs root and a memory cgroup"),

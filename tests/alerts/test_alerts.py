@@ -112,7 +112,6 @@ def test_alertmanager_loads_what_waits_in_comments(tmp_path: Path) -> None:
 
 def lint(path: Path) -> None:
     """amlint looks for what loads, and still goes to nobody: no warning, no error."""
-    pytest.importorskip("amlint")
     command = ["check", "--strict", "--format=json", "--rules", "alerts/rules/*.yml", str(path)]
     run(str(Path(sys.executable).with_name("amlint")), *command)
 

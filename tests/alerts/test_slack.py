@@ -21,6 +21,7 @@ from support.slack import (
 )
 
 pytestmark = [
+    pytest.mark.patient,
     pytest.mark.real,
     pytest.mark.skipif(
         not shutil.which("prometheus-alertmanager"), reason="needs prometheus-alertmanager"

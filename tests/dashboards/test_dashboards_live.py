@@ -26,7 +26,7 @@ from support.prometheus import needs_prometheus, running_prometheus
 from support.promql import RULE_FILES, without_variables
 from support.stories import HOSTS
 
-pytestmark = [pytest.mark.real, needs_prometheus]
+pytestmark = [pytest.mark.patient, pytest.mark.real, needs_prometheus]
 
 JOB = "jupyter-kernel-exporter"
 SPEED = 300.0

@@ -59,6 +59,7 @@ def test_the_watcher_survives_what_it_reports() -> None:
     assert unit["CapabilityBoundingSet"] == unit["AmbientCapabilities"]
 
 
+@pytest.mark.patient
 @pytest.mark.real
 @needs_root
 @pytest.mark.skipif(not shutil.which("setpriv"), reason="needs setpriv")

@@ -17,6 +17,7 @@ from support.jupyter import wait_until
 from support.processes import needs_root
 
 pytestmark = [
+    pytest.mark.patient,
     pytest.mark.real,
     pytest.mark.skipif(not shutil.which("gcc"), reason="stand-ins for kernels are compiled"),
 ]

@@ -148,6 +148,7 @@ async def pids_after_restarts(server: Server, *parts: Part) -> set[int]:
     return seen
 
 
+@pytest.mark.patient
 @pytest.mark.real
 def test_real_kernels_crash_and_are_restarted(tmp_path: Path) -> None:
     """A crash brings a new process by the server's own hand, a full round one by request."""
@@ -174,6 +175,7 @@ def start_badly(folder: Path, seen: list[int]) -> None:
         asyncio.run(start(server, good, bad))
 
 
+@pytest.mark.patient
 @pytest.mark.real
 def test_a_start_that_fails_midway_leaves_nothing(tmp_path: Path) -> None:
     """Where the second notebook fails, the first one's kernel and the server go again."""
@@ -184,6 +186,7 @@ def test_a_start_that_fails_midway_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.patient
 @pytest.mark.real
 @pytest.mark.parametrize(
     "end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda end: end.name
@@ -223,6 +226,7 @@ def port_that_no_kernel_takes() -> int:
     raise AssertionError("no port is free")
 
 
+@pytest.mark.patient
 @pytest.mark.real
 def test_the_daemon_watches_its_demo_until_it_is_interrupted(tmp_path: Path) -> None:
     """The command as people type it: five notebooks by name, and Ctrl-C is a good end."""

@@ -15,7 +15,7 @@ from support.daemon import Daemon, running_daemon
 from support.jupyter import Server, client_of, end, running_server, wait_until
 from support.processes import needs_root
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.patient, pytest.mark.real]
 
 USER = f"downtime-{os.getpid()}"
 LIMIT = 100 << 20

@@ -177,6 +177,7 @@ def test_modes_have_their_own_places(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["hashed"]
 
 
+@pytest.mark.patient
 @pytest.mark.real
 @pytest.mark.parametrize("mode", ["hashed", "none"])
 def test_nowhere_is_a_name(tmp_path: Path, mode: str) -> None:

@@ -15,7 +15,7 @@ import pytest
 from support.daemon import Daemon, running_daemon
 from support.jupyter import PYTHON_ARGV, Folders, client_of, kernelspec, running_server, wait_until
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.patient, pytest.mark.real]
 
 USER = f"secrets-{os.getpid()}"
 HUB_TOKEN = "hush-hub-token"

@@ -84,6 +84,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
         yield running
 
 
+@pytest.mark.patient
 def test_the_culler_is_not_held_off(culling_server: Server, tmp_path: Path) -> None:
     """last_activity stays where it was, as do connections and state; the culler comes in time."""
     server = culling_server

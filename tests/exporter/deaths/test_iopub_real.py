@@ -169,6 +169,7 @@ def test_other_kernels_are_heard(server: Server, iopub: Listening, name: str, fa
     server.shut_down_kernel(kernel_id)
 
 
+@pytest.mark.patient
 def test_an_idle_kernel_stays_as_it_was(server: Server, iopub: Listening) -> None:
     """Neither its last activity moves nor its connections, when a line comes, stays and goes."""
     kernel_id = started(server)
@@ -186,6 +187,7 @@ def test_an_idle_kernel_stays_as_it_was(server: Server, iopub: Listening) -> Non
     server.shut_down_kernel(kernel_id)
 
 
+@pytest.mark.patient
 def test_the_culler_culls_on_time(tmp_path: Path, iopub: Listening) -> None:
     """A kernel that is listened to is culled together with one that is not."""
     culling = (

@@ -74,6 +74,7 @@ def test_nobody_listens(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
     assert [record.getMessage() for record in caplog.records] == ["systemd is not told"]
 
 
+@pytest.mark.patient
 @pytest.mark.real
 def test_the_sampling_feeds_the_watchdog(ear: socket.socket, tmp_path: Path) -> None:
     """A daemon that is ready says so, gives a sign of life with each sample, none while it stands

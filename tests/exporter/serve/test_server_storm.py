@@ -65,6 +65,7 @@ def answers(port: int, within: float) -> bool:
     return False
 
 
+@pytest.mark.patient
 @pytest.mark.parametrize(
     "text",
     [
@@ -103,6 +104,7 @@ def test_more_connections_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch
         wait_until(lambda: sum(map(is_over, slow)) >= 70, "the first of them are gone", within=2)
 
 
+@pytest.mark.patient
 def test_handshakes_that_never_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """They count as connections, though uvicorn does not know of them."""
     monkeypatch.setattr(server_module, "MOST_CONNECTIONS", 30)
