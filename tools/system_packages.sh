@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Install what a target needs beside Python, where something is missing, apt-get is there and it
-# may be used. Where not, say what is missing: tests that need it are skipped and say so.
+# may be used; for the tests JupyterHub's proxy as well, by npm. Where not, say what is missing:
+# tests that need it are skipped and say so.
 #
 #   tools/system_packages.sh check|test|bench
 set -euo pipefail
@@ -61,7 +62,32 @@ if [[ ${1-} == install ]]; then
     exit
 fi
 
+# JupyterHub's proxy, in the versions of locks/node, beside the packages of Python.
+ROOT=${BASH_SOURCE[0]%/*}/..
+LOCK=$ROOT/locks/node/package-lock.json
+NODE=${VENV:-$ROOT/.venv}/node
+
+install_proxy() {
+    if ! command -v npm >/dev/null; then
+        echo "Missing: npm. The test with a real JupyterHub needs it, and is left out." >&2
+        return
+    fi
+    echo "Installing configurable-http-proxy"
+    mkdir -p "$NODE"
+    cp "$ROOT/locks/node/package.json" "$LOCK" "$NODE"
+    if ! npm ci --prefix "$NODE" --ignore-scripts --no-audit --no-fund --loglevel=error; then
+        rm -rf "$NODE"
+        echo "npm could not install it: the test with a real JupyterHub is left out." >&2
+    fi
+}
+
 target=${1:?expected check, test or bench}
+if [[ $target == test ]]; then
+    if [[ ! -x $NODE/node_modules/.bin/configurable-http-proxy ||
+        $(<"$LOCK") != "$(<"$NODE/package-lock.json")" ]]; then
+        install_proxy
+    fi
+fi
 missing=()
 for need in ${NEEDS[$target]}; do
     is_there "${need%%:*}" || missing+=("${need#*:}")

@@ -26,9 +26,9 @@ from jupyter_kernel_exporter.linux.cpuquota import CpuQuotas
 from jupyter_kernel_exporter.linux.families import Families
 from jupyter_kernel_exporter.linux.gpu import Gpus
 from jupyter_kernel_exporter.linux.host import (
+    boot_time,
     protect_from_oom,
     read_boot_id,
-    read_boot_time,
     read_delay_accounting,
     read_host_memory,
 )
@@ -53,6 +53,7 @@ from jupyter_kernel_exporter.publish.roll import Roll
 from jupyter_kernel_exporter.sample import Around, Sampler
 from jupyter_kernel_exporter.sample.pss import PSS_INTERVAL_SECONDS, read_every_pss
 from jupyter_kernel_exporter.serve.app import create_app
+from jupyter_kernel_exporter.serve.hub import open_hub
 from jupyter_kernel_exporter.serve.lock import open_lock
 from jupyter_kernel_exporter.serve.server import Server, listen
 from jupyter_kernel_exporter.settings import Settings, state_directory
@@ -60,6 +61,8 @@ from jupyter_kernel_exporter.sources import Sources
 
 log = logging.getLogger(__name__)
 
+RESCAN_TICKS = 5
+"""The process table is listed so often at least, whatever linux tells of its changes."""
 DELAY_ACCOUNTING_SENTENCE = "linux does not account for delays: set sysctl kernel.task_delayacct=1"
 
 
@@ -89,8 +92,8 @@ class Daemon:
     _privacy: Privacy = field(init=False)
     _outlooks: Outlooks = field(init=False, default_factory=Outlooks)
     _found: Found = field(init=False, default_factory=Found)
+    _kernels: tuple[Kernel, ...] = field(init=False, default=())
     _processes: Mapping[int, Process] = field(init=False, default_factory=dict)
-    _boot_time: float = field(init=False, default=0.0)
     _pss: Mapping[ProcessId, int] = field(init=False, default_factory=dict)
     _pss_due: float = field(init=False, default=float("-inf"))
     _tick: int = field(init=False, default=0)
@@ -149,21 +152,12 @@ class Daemon:
         """
         began = self.monotonic()
         self.sources.begin()
-        changes = self.sources.run("proc", self._table.scan) or Changes((), ())
-        if not self._recalled and self._table.processes:
-            self._recall()
-        kernels = self._find_kernels(changes)
-        self._meet(kernels)
-        self._families.update(
-            [kernel.process for kernel in kernels], self._processes, changes.came, changes.went
-        )
+        kernels = self._scan()
         around = self._look_around(kernels)
-        live = []
-        for kernel in kernels:
-            sample = self.sources.run("proc", self._sample, kernel, around)
-            if sample is not None:
-                live.append(LiveKernel(kernel, sample, self._restarts(kernel)))
-        self._foresee(live, around.monotonic)
+        sampled = self.sources.run_each(
+            "proc", lambda kernel: self._sample(kernel, around), kernels
+        )
+        live = self._foresee(sampled, around.monotonic)
         self._sampler.forget_all_but({kernel.process for kernel in kernels})
         if self._cgroups is not None:
             self._cgroups.forget(before=around.monotonic)
@@ -189,9 +183,7 @@ class Daemon:
         if self._ends is None:
             return None
         if self._ends.inquest.wants_scans:
-            changes = self.sources.run("proc", self._table.scan) or Changes((), ())
-            if changes.came or changes.went:
-                self._meet(self._find_kernels(changes))
+            self._scan(for_processes=True)
         gone = self._look_into_ends()
         if not gone and all(not self._has_ended(live.kernel) for live in self._snapshot.kernels):
             return None
@@ -202,6 +194,28 @@ class Daemon:
         """How long to wait for news until :meth:`attend` is due; ``None``: for news only."""
         return None if self._ends is None else self._ends.patience_seconds()
 
+    def _scan(self, *, for_processes: bool = False) -> tuple[Kernel, ...]:
+        """Find the kernels, and everybody's children; ``for_processes``: if any came or went."""
+        still = self._ends is not None and self._ends.still() and self._tick % RESCAN_TICKS != 0
+        if still and not for_processes and self._discovery.rests:
+            self._meet(self._kernels, news=False)
+            return self._kernels
+        changes = self.sources.run("proc", self._table.scan) or Changes((), ())
+        if not self._recalled and self._table.processes:
+            self._recall()
+        moved = bool(changes.came or changes.went)
+        if for_processes and not moved:
+            return self._kernels
+        kernels = self._find_kernels(changes)
+        news = moved or kernels != self._kernels
+        self._kernels = kernels
+        self._meet(kernels, news=news)
+        if news:
+            self._families.update(
+                [kernel.process for kernel in kernels], self._processes, changes.came, changes.went
+            )
+        return kernels
+
     def _recall(self) -> None:
         """Once, after the first scan: whoever was alive when a daemon was here the last time."""
         if self._ends is None or self._obituaries is None or self._roll is None:
@@ -211,15 +225,16 @@ class Daemon:
         if before is None or not self._roll.boot_id:
             return
         self.sources.run("proc", self._ends.recall, before.here, before.since)
-        booted_at = self.sources.run("proc", read_boot_time, self._table.root) or self.clock()
+        booted_at = boot_time(self.clock)
         for boot_id, dossier in before.of_another_boot:
             death = gone_with_machine(dossier, booted_at, before.since)
             self.sources.run("history", self._announce, self._obituaries, death, boot_id)
 
-    def _meet(self, kernels: Sequence[Kernel]) -> None:
+    def _meet(self, kernels: Sequence[Kernel], *, news: bool = True) -> None:
         if self._ends is not None and self._obituaries is not None:
-            self.sources.run("proc", self._ends.meet, kernels, self._table.processes)
-            self.sources.run("history", self._obituaries.see, kernels)
+            self.sources.run("proc", self._ends.meet, kernels, self._table.processes, news=news)
+            if news:
+                self.sources.run("history", self._obituaries.see, kernels)
 
     def _listen(self, live: Sequence[LiveKernel]) -> None:
         """What is asked of the sources of ends once per tick."""
@@ -316,21 +331,20 @@ class Daemon:
         if changes.came or changes.went:
             # A copy, for discovery may still be at it when the next tick begins.
             self._processes = dict(self._table.processes)
-        boot_time = self.sources.run("proc", read_boot_time, self._table.root)
-        self._boot_time = boot_time or self._boot_time
+        booted_at = boot_time(self.clock)
         found = self.sources.run_within(
             max(1.0, self.settings["sample.interval"]),
             "runtime_dir" if self.sources.enabled("runtime_dir") else "proc",
             self._discovery.find,
             self._processes,
-            self._boot_time,
+            booted_at,
         )
         if found is None:  # somebody's home does not answer: others have kernels as well
             found = self.sources.run(
                 "proc",
                 self._discovery.find_without_files,
                 self._processes,
-                self._boot_time,
+                booted_at,
                 self._found,
             )
         if found is not None:
@@ -374,11 +388,14 @@ class Daemon:
             delay_accounting=delay_accounting,
         )
 
-    def _foresee(self, live: list[LiveKernel], now: float) -> None:
+    def _foresee(self, sampled: Sequence[tuple[Kernel, Sample]], now: float) -> list[LiveKernel]:
         """Put to each kernel how long its memory will last."""
-        samples = {one.kernel.process: one.sample for one in live}
+        samples = {kernel.process: sample for kernel, sample in sampled}
         seconds = self.sources.run("proc", self._outlooks.update, samples, now) or {}
-        live[:] = [one._replace(exhaustion_seconds=seconds.get(one.kernel.process)) for one in live]
+        return [
+            LiveKernel(kernel, sample, self._restarts(kernel), seconds.get(kernel.process))
+            for kernel, sample in sampled
+        ]
 
     def _sample(self, kernel: Kernel, around: Around) -> Sample | None:
         said = None if self._ends is None else self._ends.said(kernel)
@@ -436,10 +453,12 @@ def serve(settings: Settings) -> int:
     """Watch and serve until SIGINT or SIGTERM. The exit status.
 
     Raises :exc:`OSError` if an address cannot be listened on, ``AlreadyRunning`` if another
-    daemon has the state directory, ``LockError`` if the lock's file cannot be used.
+    daemon has the state directory, ``LockError`` if the lock's file cannot be used, ``HubError`` if
+    the hub cannot.
     """
     with contextlib.ExitStack() as stack:
         lock = open_lock(settings)
+        hub = open_hub(settings)
         listeners = [stack.enter_context(listen(a)) for a in settings["web.listen-address"]]
         protect_from_oom()
         gpus = Gpus.open() if settings["source.nvml"] else None
@@ -453,7 +472,7 @@ def serve(settings: Settings) -> int:
         # What was loaded until now stays: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
-        server = Server(create_app(published, settings, lock=lock), lock)
+        server = Server(create_app(published, settings, lock=lock, hub=hub), lock, hub)
         notifier = Notifier()
         stop = threading.Event()
         failed = threading.Event()

@@ -78,13 +78,18 @@ class Privacy:
         notebook = reduce_notebook(kernel.notebook, self._notebook)
         if not self.conceals:
             return replace(kernel, notebook=notebook)
-        hashed = self._username == "hashed"
         return replace(
             kernel,
             notebook=notebook,
-            username=hash_username(kernel.username, self._key) if hashed else "",
+            username=self.reduce_username(kernel.username),
             container=kernel.container if _NAMES_NOBODY.fullmatch(kernel.container) else "",
         )
+
+    def reduce_username(self, username: str) -> str:
+        """What may be seen of a name: itself, its hash, or nothing."""
+        if not self.conceals:
+            return username
+        return hash_username(username, self._key) if self._username == "hashed" else ""
 
     def reduce_text(self, text: str) -> str:
         """What may be seen of a sentence about this host."""

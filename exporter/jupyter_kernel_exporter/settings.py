@@ -172,6 +172,13 @@ SETTINGS: tuple[Setting, ...] = (
         "NAME",
         True,
     ),
+    Setting(
+        "web.jupyterhub",
+        parse_flag,
+        False,
+        "be a service of the JupyterHub that the environment names: people log in there and see "
+        "their own kernels, admins everybody's; needs the extra [hub]",
+    ),
     Setting("web.telemetry-path", parse_url_path, "/metrics", "path of the metrics", "PATH"),
     Setting(
         "runtime-dir",

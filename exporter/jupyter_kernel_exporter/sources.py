@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
+K = TypeVar("K")
 
 
 class Unavailable(Exception):  # noqa: N818  # it is no error of ours
@@ -106,6 +107,28 @@ class Sources:
             return None
         finally:
             record.took += self.clock() - started
+
+    def run_each(
+        self, name: str, action: Callable[[K], T | None], items: Iterable[K]
+    ) -> list[tuple[K, T]]:
+        """Call ``action`` with one item after the other, each for itself.
+
+        Gives those items with their results for which it neither failed nor gave ``None``.
+        """
+        record = self._records[name]
+        record.asked = True
+        started = self.clock()
+        results = []
+        for item in items:
+            try:
+                result = action(item)
+            except Exception as error:
+                self._failed(name, error)
+                continue
+            if result is not None:
+                results.append((item, result))
+        record.took += self.clock() - started
+        return results
 
     def run_within(
         self, deadline: float, name: str, action: Callable[P, T], *args: P.args, **kwargs: P.kwargs

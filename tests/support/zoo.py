@@ -16,7 +16,7 @@ from pathlib import Path
 from jupyter_client.manager import KernelManager
 
 from jupyter_kernel_exporter.discover import Discovery, Found
-from jupyter_kernel_exporter.linux.host import read_boot_time
+from jupyter_kernel_exporter.linux.host import boot_time
 from jupyter_kernel_exporter.linux.proctable import ProcessTable
 from jupyter_kernel_exporter.model import Kernel
 from support.jupyter import (
@@ -86,7 +86,7 @@ class Watch:
     def find(self) -> Found:
         """Look once, as the daemon does each second."""
         self.table.scan()
-        return self.discovery.find(self.table.processes, read_boot_time("/proc"))
+        return self.discovery.find(self.table.processes, boot_time())
 
     def kernels(self) -> dict[str, Kernel]:
         """The kernels that belong to the test, by id: other tests may run beside it."""

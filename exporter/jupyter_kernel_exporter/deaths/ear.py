@@ -78,9 +78,12 @@ class Ear:
     messages: int = 0
     bad_signatures: int = 0
     malformed: int = 0
+    _summary: Said | None = None
+    """As it was asked for last, until something is heard: it is asked for each second."""
 
     def line_up(self, now: Moment) -> list[Event]:
         """The handshake is done."""
+        self._summary = None
         self.connected = True
         self.line_changed = now
         return [Connected(self.kernel_id, now)]
@@ -89,6 +92,7 @@ class Ear:
         """The connection is gone, or never came to be."""
         if not self.connected:
             return []
+        self._summary = None
         self.connected = self.proven = False
         self.line_changed = now
         self._rest(now)
@@ -97,6 +101,7 @@ class Ear:
 
     def hear(self, message: Message, now: Moment) -> list[Event]:
         """Take in one message."""
+        self._summary = None
         self.messages += 1
         if not message.checked:
             return self._glance(message, now)
@@ -122,13 +127,18 @@ class Ear:
         """What a living kernel is asked for at each look; ``None`` while the line is down."""
         if not self.connected:
             return None
-        return Said(
+        if self._summary is not None:
+            return self._summary
+        summary = Said(
             State.BUSY if self.outstanding else self.said,
             self._busy_until(now),
             self.last_activity_at,
             self.memory_errors,
             self.other_errors,
         )
+        if self.busy_since is None:
+            self._summary = summary
+        return summary
 
     def facts(self, now: Moment) -> Heard:
         """Everything heard so far."""

@@ -63,9 +63,14 @@ class Ends:
         if self.hearing is not None:
             self.hearing.iopub.stop()
 
-    def meet(self, kernels: Sequence[Kernel], table: Mapping[int, Process]) -> None:
-        """A scan found these kernels alive."""
+    def meet(
+        self, kernels: Sequence[Kernel], table: Mapping[int, Process], *, news: bool = True
+    ) -> None:
+        """A scan found these kernels alive; ``news``: not the same as the scan before it."""
         now = time.monotonic()
+        waiting = self.aftermath is not None and any(self.aftermath.unexplained)
+        if not news and not waiting and self.inquest.rests:
+            return
         if self.aftermath is not None:
             kernels = [k for k in kernels if not self.aftermath.ends_just_now(k.process)]
         self.inquest.meet(kernels, table, now)
@@ -73,6 +78,10 @@ class Ends:
             met = [dossier.kernel.process for dossier in self.inquest.dossiers]
             met += [dossier.kernel.process for dossier in self.inquest.unexplained]
             self.aftermath.search(met, table, now)
+
+    def still(self) -> bool:
+        """Whether it is known that the process table is as at the last call."""
+        return self.watch.still()
 
     def recall(self, remembered: Sequence[Dossier], since: float | None) -> None:
         """These were alive at the daemon's last sign of life, ``since`` the epoch, in this boot."""
@@ -92,6 +101,7 @@ class Ends:
 
     def listen(self) -> None:
         """Once per tick: keep the lines to iopub, and tell what is not heard."""
+        self.inquest.tend(time.monotonic())
         if self.hearing is not None:
             self.hearing.attend(self.inquest.dossiers, time.monotonic())
             if problem := self.hearing.problem():

@@ -30,6 +30,8 @@ SCAN_LAG_SECONDS = 0.3
 KEPT_SECONDS = 900.0
 """How long the end of a kernel is remembered here, in case that it comes back."""
 ENDS_KEPT = 10_000
+FILE_TURNS = 3
+"""In so many ticks the files of each kernel are looked at once."""
 
 Hear = Callable[[str], Heard | None]
 """What was heard of a kernel on iopub."""
@@ -73,6 +75,7 @@ class Inquest:
     _courses: dict[str, Course] = field(default_factory=dict, init=False)
     _restarters: dict[ProcessId | None, Restarter] = field(default_factory=dict, init=False)
     """By server: what is known of its restarters."""
+    _turn: int = field(default=0, init=False)
 
     @property
     def dossiers(self) -> Iterable[Dossier]:
@@ -88,6 +91,11 @@ class Inquest:
     def unexplained(self) -> Iterable[Dossier]:
         """Of those who have ended, and wait for their verdict."""
         return [case.dossier for case in self._cases]
+
+    @property
+    def rests(self) -> bool:
+        """Whether to ``meet`` the same kernels again would change nothing."""
+        return not self._newborn and not self._cases and self.watch.rests
 
     @property
     def wants_scans(self) -> bool:
@@ -118,9 +126,14 @@ class Inquest:
             followed.update(case.dossier.followed)
         self.watch.follow(followed)
         self.watch.gone(missing)
-        for process in self._dossiers.keys() - set(missing):
-            self._dossiers[process].look_at_files(now)
         self._forget(now, followed)
+
+    def tend(self, now: float) -> None:
+        """Once per tick, whether there is a reason to ``meet`` or not: look at files, in turns."""
+        self._turn += 1
+        for process, dossier in self._dossiers.items():
+            if (process.pid + self._turn) % FILE_TURNS == 0:
+                dossier.look_at_files(now)
 
     def hear(self, noted: Noted, table: Mapping[int, Process]) -> None:
         """Take in what the watch noted."""

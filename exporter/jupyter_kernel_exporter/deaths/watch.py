@@ -99,6 +99,9 @@ class Watch:
     _newborn: deque[Newborn] = field(default_factory=lambda: deque(maxlen=NOTED_MAX), init=False)
     _oom_kills: deque[OomKill] = field(default_factory=lambda: deque(maxlen=NOTED_MAX), init=False)
     _gap: bool = field(default=False, init=False)
+    _rests: bool = field(default=False, init=False)
+    _moved: bool = field(default=True, init=False)
+    """Whether linux has told of processes since somebody asked."""
     _looks: tuple[int, int] = field(default=(0, 0), init=False)
     """A second of the clock, and how many command lines were read in it."""
     _oom_log: OomLog = field(default_factory=OomLog, init=False)
@@ -147,6 +150,24 @@ class Watch:
             for followed in self._followed.values():
                 if followed.fd is None and not followed.over and self._is_zombie(followed.process):
                     self._note_end(followed, exact=False)
+            self._rests = all(
+                f.fd is not None and not f.keep_until for f in self._followed.values()
+            )
+
+    def still(self) -> bool:
+        """Whether no process has come, gone or changed its program since the last call.
+
+        Known where linux tells of all of them, and has lost nothing of what it tells.
+        """
+        with self._lock:
+            moved, self._moved = self._moved, False
+            return self.events is not None and not moved
+
+    @property
+    def rests(self) -> bool:
+        """Whether to ``follow`` the same processes again would change nothing."""
+        with self._lock:
+            return self._rests
 
     def gone(self, processes: Iterable[ProcessId]) -> None:
         """A scan found these missing: note those of which no other source has told."""
@@ -181,6 +202,7 @@ class Watch:
     def _pick_up(self, process: ProcessId, keep_until: float = 0.0) -> None:
         followed = _Followed(process, None, keep_until=keep_until)
         self._followed[process.pid] = followed
+        self._rests = False
         if not self.pidfds:
             return
         try:
@@ -251,6 +273,7 @@ class Watch:
             self.events = None
             return False
         self._gap |= reading.gap
+        self._moved |= reading.gap or bool(reading.events)
         noted = reading.gap
         for event in reading.events:
             if isinstance(event, Exit):

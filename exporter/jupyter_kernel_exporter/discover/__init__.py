@@ -35,6 +35,8 @@ from jupyter_kernel_exporter.model import Kernel, ProcessId
 
 CLOCK_STEP_SECONDS = 1.5
 """The time of boot moves by less than this from rounding alone."""
+REST_SECONDS = 3.0
+"""Between two looks at runtime directories, and at a few command lines, while nothing happens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ class Discovery:
         self._decider = Decider(self._candidates, self._files, self._users)
         self._boot_time = 0.0
         self._found = Found()
+        self._rests_until = 0.0
 
     def find(self, table: Mapping[int, Process], boot_time: float) -> Found:
         """The kernels among the processes of ``table``.
@@ -115,7 +118,13 @@ class Discovery:
         if changed:
             self._found = self._collect()
         self._unaided = None
+        self._rests_until = min(now + REST_SECONDS, self._candidates.next_due())
         return self._found
+
+    @property
+    def rests(self) -> bool:
+        """Whether ``find`` need not be called now, if the process table is as it was."""
+        return self._clock() < self._rests_until
 
     def find_without_files(
         self, table: Mapping[int, Process], boot_time: float, known: Found

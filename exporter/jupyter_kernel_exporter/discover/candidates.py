@@ -73,6 +73,12 @@ class Candidates:
         groups = [self._of_path[path] for path in paths]
         return sorted(groups, key=lambda group: min(c.process.id[::-1] for c in group))
 
+    def next_due(self) -> float:
+        """When there is something to look into again; the past while a process is young."""
+        if self._lookout.has_young:
+            return -math.inf
+        return min((c.due for c in self), default=math.inf)
+
     def update(self, table: Mapping[int, Process], now: float) -> bool:
         """Follow the process table; whether a process went that was a kernel."""
         self._kernel_went = False

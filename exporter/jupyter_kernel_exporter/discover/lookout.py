@@ -40,6 +40,11 @@ class Lookout:
         self._round: deque[Process] = deque()
         self._turned_at: float | None = None
 
+    @property
+    def has_young(self) -> bool:
+        """Whether there is anybody to be read again and again."""
+        return bool(self._young)
+
     def follow(self, table: Mapping[int, Process], now: float) -> Changes:
         """Compare with the table as it is now. It must not be changed afterwards."""
         came: list[Process] = []

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from jupyter_kernel_exporter.discover import Discovery
 from jupyter_kernel_exporter.linux.capabilities import read_capabilities
 from jupyter_kernel_exporter.linux.hiding import what_hides
-from jupyter_kernel_exporter.linux.host import read_boot_time
+from jupyter_kernel_exporter.linux.host import boot_time
 from jupyter_kernel_exporter.linux.proc import read_arguments, read_namespace_status
 from jupyter_kernel_exporter.linux.proctable import Process, ProcessTable
 from jupyter_kernel_exporter.model import Kernel, ProcessId
@@ -86,7 +86,7 @@ def survey(settings: Settings) -> Site:
         runtime_dirs=settings["runtime-dir"],
         sources=settings.sources,
     )
-    found = discovery.find(table.processes, read_boot_time(procfs))
+    found = discovery.find(table.processes, boot_time())
     uid = os.geteuid()
     return Site(
         settings=settings,

@@ -1,10 +1,8 @@
 """The machine as a whole: its memory, its boot, what it accounts for."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable
 from typing import NamedTuple
-
-import psutil
 
 
 class HostMemory(NamedTuple):
@@ -15,31 +13,32 @@ class HostMemory(NamedTuple):
     """What can be given out without swapping, page cache that can be dropped included."""
 
 
+def parse_meminfo(raw: bytes) -> HostMemory:
+    """Parse ``/proc/meminfo`` (proc_meminfo(5)).
+
+    Raises :exc:`ValueError` where a line is missing; MemAvailable is there since linux 3.14.
+    """
+    return HostMemory(_kibibytes(raw, b"MemTotal:"), _kibibytes(raw, b"\nMemAvailable:"))
+
+
+def _kibibytes(raw: bytes, name: bytes) -> int:
+    begin = raw.index(name) + len(name)
+    return int(raw[begin : raw.index(b"kB", begin)]) << 10
+
+
 def read_host_memory(root: str) -> HostMemory:
     """``MemTotal`` and ``MemAvailable`` of the machine whose /proc is mounted at ``root``."""
-    with _psutil_at(root):
-        memory = psutil.virtual_memory()
-    return HostMemory(memory.total, memory.available)
+    with open(f"{root}/meminfo", "rb", buffering=0) as file:
+        return parse_meminfo(file.read())
 
 
-def read_boot_time(root: str) -> float:
-    """Boot of the machine, seconds since the epoch.
+def boot_time(wall: Callable[[], float] = time.time) -> float:
+    """Boot of the machine, seconds since the epoch: what the process start times count from.
 
-    It moves when the clock is stepped, so that start times reckoned from it stay true.
+    It moves when the clock is stepped, so that start times reckoned from it stay true. The same as
+    ``btime`` of ``/proc/stat``, which is rounded to seconds and takes a millisecond to read.
     """
-    with _psutil_at(root):
-        return psutil.boot_time()
-
-
-@contextmanager
-def _psutil_at(root: str) -> Iterator[None]:
-    """Let psutil read another /proc: it knows but one, for the whole process."""
-    before = psutil.PROCFS_PATH
-    psutil.PROCFS_PATH = root
-    try:
-        yield
-    finally:
-        psutil.PROCFS_PATH = before
+    return wall() - time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def read_boot_id(root: str) -> str:

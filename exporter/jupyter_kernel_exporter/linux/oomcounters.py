@@ -105,10 +105,20 @@ def read_counters(procfs: str, version: Version | None, paths: Iterable[str]) ->
                     if row in found:
                         counters[Counter(kind, path)] = found[row]
             path = path.rpartition("/")[0]
-    host = parse_rows(_read(f"{procfs}/vmstat")).get(b"oom_kill")
+    host = parse_vmstat(_read(f"{procfs}/vmstat"))
     if host is not None:
         counters[Counter(Kind.HOST, "")] = host
     return counters
+
+
+def parse_vmstat(raw: bytes) -> int | None:
+    """Find ``oom_kill`` among the rows of ``/proc/vmstat``; they are many, and asked each second.
+
+    >>> parse_vmstat(b"pgfault 7\noom_kill 2\n")
+    2
+    """
+    _, found, rest = (b"\n" + raw).partition(b"\noom_kill ")
+    return int(rest.partition(b"\n")[0]) if found else None
 
 
 def parse_rows(raw: bytes) -> dict[bytes, int]:

@@ -90,15 +90,23 @@ class Recent:
         self._moments = array("d", (NAN,)) * self._size
         self._newest = NAN
         self._rings: dict[str, _Rings] = {}
-        self._looks: dict[str, _Look] = {}
-        self._cpu_cores: Mapping[str, float] = MappingProxyType({})
+        self._pair = (Snapshot(NAN), Snapshot(NAN))
+        """The newest snapshot, after the one before."""
+        self._cpu_cores: Mapping[str, float] | None = None
         self._growth: Mapping[str, float] | None = None
         self._lock = threading.Lock()
 
     @property
     def cpu_cores(self) -> Mapping[str, float]:
         """Processors that each live kernel used between the last two snapshots, by kernel id."""
-        return self._cpu_cores
+        with self._lock:
+            if self._cpu_cores is None:
+                before, newest = (_looks(snapshot) for snapshot in self._pair)
+                rates = {name: _rate(before.get(name), look) for name, look in newest.items()}
+                self._cpu_cores = MappingProxyType(
+                    {name: rate for name, rate in rates.items() if rate is not None}
+                )
+            return self._cpu_cores
 
     @property
     def memory_growth(self) -> Mapping[str, float]:
@@ -113,19 +121,12 @@ class Recent:
 
     def append(self, snapshot: Snapshot) -> None:
         """Take in the newest snapshot."""
-        looks = {live.kernel.id: _look(live, snapshot.taken_at) for live in snapshot.kernels}
-        self._cpu_cores = MappingProxyType(
-            {
-                kernel_id: rate
-                for kernel_id, look in looks.items()
-                if (rate := _rate(self._looks.get(kernel_id), look)) is not None
-            }
-        )
-        self._looks = looks
         slot = int(snapshot.taken_at // self.step_seconds)
-        if math.isnan(self._newest) or slot != int(self._newest // self.step_seconds):
-            with self._lock:
-                self._write(slot % self._size, snapshot, looks)
+        with self._lock:
+            self._pair = (self._pair[1], snapshot)
+            self._cpu_cores = None
+            if math.isnan(self._newest) or slot != int(self._newest // self.step_seconds):
+                self._write(slot % self._size, snapshot, _looks(snapshot))
 
     def points(self, kernel_id: str) -> list[Point] | None:
         """The history of a kernel, oldest first; ``None`` if none is kept."""
@@ -189,6 +190,10 @@ class Recent:
                 room += 1
         for kernel_id in new[: max(room, 0)]:
             self._rings[kernel_id] = _Rings(self._size)
+
+
+def _looks(snapshot: Snapshot) -> dict[str, _Look]:
+    return {live.kernel.id: _look(live, snapshot.taken_at) for live in snapshot.kernels}
 
 
 def _look(live: LiveKernel, taken_at: float) -> _Look:

@@ -2,8 +2,9 @@
 
 This is the hot path: it runs each second for each kernel and each of its descendants. So files
 are kept open, and ``/proc/PID/stat`` is the pulse: while its bytes stay the same the process has
-not run for a clock tick, and what was read before still holds. Only when the pulse moved, and at
-the latest every :data:`RENEWAL_TICKS` looks, are the other files read.
+not run for a clock tick, and what was read before still holds. Only when it took up memory or work,
+and at the latest every :data:`RENEWAL_TICKS` looks, are the other files read: an idle kernel's own
+threads move its pulse every few seconds.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -14,12 +15,22 @@ from jupyter_kernel_exporter.linux.cpuquota import CpuQuotas
 from jupyter_kernel_exporter.linux.host import HostMemory
 from jupyter_kernel_exporter.linux.kept import Descriptors
 from jupyter_kernel_exporter.linux.proc import CLOCK_TICKS, Stat, read_address_space_limit
-from jupyter_kernel_exporter.model import Kernel, MemoryLimit, ProcessId, Said, Sample, Scope
+from jupyter_kernel_exporter.model import (
+    Kernel,
+    MemoryLimit,
+    ProcessId,
+    Said,
+    Sample,
+    Scope,
+    State,
+)
 from jupyter_kernel_exporter.sample.activity import Activity
 from jupyter_kernel_exporter.sample.cpu import FamilyCpu
 from jupyter_kernel_exporter.sample.files import Details, Pulse
 from jupyter_kernel_exporter.sources import Unavailable
 
+WORK_TICKS = 3
+"""Clock ticks of CPU time, since the other files were read, that count as work."""
 RENEWAL_TICKS = 10
 """Looks after which everything is read again, moved or not."""
 PASSES_MAX = 5
@@ -53,18 +64,22 @@ class _Watched:
     def __init__(self, kernel: Kernel, procfs: str, descriptors: Descriptors, io: bool) -> None:
         self.kernel_id = kernel.id
         self.process = kernel.process
-        self.members = {kernel.process: Pulse(procfs, kernel.process, descriptors)}
+        self.own = Pulse(procfs, kernel.process, descriptors)
+        self.members = {kernel.process: self.own}
         self.details = Details(procfs, kernel.process.pid, descriptors, io)
         self.cpu = FamilyCpu()
         self.activity = Activity(kernel.started_at)
-        self.pulse = b""
+        self.sample: Sample | None = None
+        self.said: Said | None = None
+        """The newest look, and what the kernel said of itself then."""
+        self.looked_at: tuple[int, int] | None = None
+        """CPU ticks and RSS when the other files were read last."""
         self.address_space: int | None = None
         self.cgroup: str | None = None
         self.cpu_limit_cores: float | None = None
 
     def has_ended(self) -> bool:
-        own = self.members[self.process]
-        return own.look() is None or own.ended
+        return self.own.look() is None or self.own.ended
 
     def close(self) -> None:
         self.details.close()
@@ -126,24 +141,22 @@ class Sampler:
         watched = self._watched.get(kernel.process)
         if watched is None:
             watched = self._watch(kernel, descendants)
-        own = watched.members[kernel.process]
+        own = watched.own
         family = self._look_at_family(watched, descendants)
         if not family or own.ended:
             return None
         stat = family[kernel.process]
-        children = [m for m in watched.members.values() if m is not own and not m.ended]
         renew = (around.tick + kernel.process.pid) % RENEWAL_TICKS == 0
-        if renew or own.raw != watched.pulse:
-            first = not watched.pulse
-            watched.pulse = own.raw
-            for source, problem in watched.details.look():
-                self._report(source, problem)
-            if renew or first:
-                self._look_at_settings(watched, kernel.process.pid)
+        if not renew and len(family) == 1 and self._is_still(watched, kernel, around, said):
+            assert watched.sample is not None  # else it would not be still
+            return watched.sample._replace(limits=self._limits(watched, stat, around))
+        children = [m for m in watched.members.values() if m is not own and not m.ended]
+        self._look_at_files(watched, stat, renew)
         user, system = watched.cpu.update(family, descendants)
         watched.activity.update(kernel.ready, (user + system) / CLOCK_TICKS, around, said)
         details = watched.details
-        return Sample(
+        watched.said = said
+        watched.sample = Sample(
             rss_bytes=own.rss_bytes,
             peak_rss_bytes=details.peak_rss_bytes,
             swap_bytes=details.swap_bytes,
@@ -171,6 +184,33 @@ class Sampler:
             memory_errors=said.memory_errors if said is not None else None,
             other_errors=said.other_errors if said is not None else None,
         )
+        return watched.sample
+
+    @staticmethod
+    def _is_still(watched: _Watched, kernel: Kernel, around: Around, said: Said | None) -> bool:
+        """Whether a kernel without descendants is as at the last look, but for its limits."""
+        return (
+            not watched.own.moved
+            and watched.sample is not None
+            and watched.sample.children == 0
+            and said == watched.said
+            # Where nobody listens, CPU time has yet to tell that it has become idle.
+            and (said is not None or watched.sample.state is State.IDLE)
+            and kernel.ready is not False
+            and not around.pss
+            and not around.gpu
+        )
+
+    def _look_at_files(self, watched: _Watched, stat: Stat, renew: bool) -> None:
+        """Read what is not in the pulse, if it may have changed by much."""
+        ticks, rss = stat.utime + stat.stime, watched.own.rss_bytes
+        before = watched.looked_at
+        if renew or before is None or ticks - before[0] >= WORK_TICKS or rss != before[1]:
+            watched.looked_at = ticks, rss
+            for source, problem in watched.details.look():
+                self._report(source, problem)
+            if renew or before is None:
+                self._look_at_settings(watched, watched.process.pid)
 
     def _watch(self, kernel: Kernel, descendants: Collection[ProcessId]) -> _Watched:
         """Begin with a kernel. If its wrapper stood in for it, its counters go on from there."""
@@ -193,10 +233,12 @@ class Sampler:
         in neither number, and all are read again.
         """
         for _ in range(PASSES_MAX):
-            stat = watched.members[watched.process].look()
+            stat = watched.own.look()
             if stat is None:
                 return {}
             family = {watched.process: stat}
+            if not descendants and len(watched.members) == 1:
+                break
             for process in descendants:
                 member = watched.members.get(process)
                 if member is None:

@@ -25,6 +25,7 @@ class Pulse:
         "_statm_file",
         "anonymous_bytes",
         "ended",
+        "moved",
         "raw",
         "rss_bytes",
     )
@@ -39,6 +40,8 @@ class Pulse:
         self.rss_bytes = 0
         self.anonymous_bytes = 0
         """Resident, and no file stands behind it."""
+        self.moved = False
+        """Whether the last look found anything new."""
         self.ended = False
         """It has ended; somebody has yet to wait for it."""
 
@@ -47,7 +50,8 @@ class Pulse:
         raw = self._stat_file.read()
         if not raw:
             return None
-        if raw == self.raw:
+        self.moved = raw != self.raw
+        if not self.moved:
             return self._stat
         stat = parse_stat(raw)
         if stat.start_ticks != self._process.start_ticks:

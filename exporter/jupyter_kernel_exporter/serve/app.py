@@ -33,10 +33,14 @@ from jupyter_kernel_exporter.serve.api import (
 )
 from jupyter_kernel_exporter.serve.guard import HEADERS, HeadIsGet, HostGuard, SecurityHeaders
 from jupyter_kernel_exporter.serve.health import staleness
+from jupyter_kernel_exporter.serve.hub import Hub
+from jupyter_kernel_exporter.serve.hub_guard import HubGuard
 from jupyter_kernel_exporter.serve.lock import Lock, LockGuard
 from jupyter_kernel_exporter.serve.page import Page
 from jupyter_kernel_exporter.serve.page.order import parse_view
 from jupyter_kernel_exporter.serve.scrape import Scrape, gzip_accepted
+from jupyter_kernel_exporter.serve.shown import Shown
+from jupyter_kernel_exporter.serve.viewer import Overseen, Seen
 from jupyter_kernel_exporter.settings import Settings
 
 STATIC = Path(__file__).parent / "static"
@@ -54,8 +58,9 @@ def create_app(
     clock: Callable[[], float] = time.time,
     host_name: str | None = None,
     lock: Lock | None = None,
+    hub: Hub | None = None,
 ) -> FastAPI:
-    """The application that serves ``published``, behind ``lock`` whole."""
+    """The application that serves ``published``, behind ``lock`` and ``hub`` whole."""
     site = _Site(
         published, settings, scrape or Scrape(), clock, Page(settings, host_name or platform.node())
     )
@@ -71,17 +76,21 @@ def create_app(
     )
     # The last one added stands before all others.
     app.add_middleware(HeadIsGet)
+    app.add_middleware(HubGuard, hub=hub)
     app.add_middleware(LockGuard, lock=lock)
     app.add_middleware(
         HostGuard,
         addresses=settings["web.listen-address"],
         allowed_hosts=settings["web.allowed-host"],
+        logged_in=hub is not None,
     )
     app.add_middleware(SecurityHeaders, more=lock.headers if lock else dict)
 
     app.add_api_route("/", site.kernels_page, include_in_schema=False)
     app.add_api_route("/deaths", site.deaths_page, include_in_schema=False)
-    app.add_api_route(settings["web.telemetry-path"], site.metrics, responses=_UNAVAILABLE)
+    app.add_api_route(
+        settings["web.telemetry-path"], site.metrics, responses=_FORBIDDEN | _UNAVAILABLE
+    )
     # After the metrics, which may be anywhere.
     app.add_api_route("/kernels/{kernel_id}", site.kernel_page, include_in_schema=False)
     app.add_api_route(
@@ -100,6 +109,7 @@ def create_app(
     return app
 
 
+_FORBIDDEN: dict[int | str, dict[str, Any]] = {403: {"model": ErrorModel}}
 _NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": ErrorModel}}
 _UNAVAILABLE: dict[int | str, dict[str, Any]] = {503: {"model": ErrorModel}}
 
@@ -121,37 +131,36 @@ class _Site:
         self._clock = clock
         self._page = page
 
-    def kernels_page(self, q: str = "", sort: str = "", order: str = "") -> HTMLResponse:
+    def kernels_page(
+        self, viewer: Seen, q: str = "", sort: str = "", order: str = ""
+    ) -> HTMLResponse:
         """The live table of kernels, for people."""
-        snapshot, history, now = self._published.snapshot, self._published.history, self._clock()
-        model = self._kernels_model(snapshot) if snapshot else None
-        rows = history.deaths(LATELY, since=now - LATELY_SECONDS) if history else ()
+        shown, now = Shown(self._published, viewer), self._clock()
+        model = self._kernels_model(shown) if shown.snapshot else None
+        rows = shown.deaths(LATELY, since=now - LATELY_SECONDS)
         died = sum(not death.asked_for for death in deaths_model(rows).deaths)
-        return HTMLResponse(self._page.kernels(model, now, parse_view(q, sort, order), died))
+        view = parse_view(q, sort, order)
+        return HTMLResponse(self._page.kernels(model, now, view, died, viewer=viewer))
 
-    def kernel_page(self, kernel_id: str) -> HTMLResponse:
+    def kernel_page(self, viewer: Seen, kernel_id: str) -> HTMLResponse:
         """One kernel for people, or what is remembered of it; 404 if that is nothing at all."""
-        snapshot, recent, history = (
-            self._published.snapshot,
-            self._published.recent,
-            self._published.history,
-        )
-        kernels = snapshot.kernels if snapshot else ()
-        live = next((live for live in kernels if live.kernel.id == kernel_id), None)
-        rows = history.deaths(1, kernel_id=kernel_id) if live is None and history else []
+        shown, recent = Shown(self._published, viewer), self._published.recent
+        snapshot, live = shown.snapshot, shown.kernel(kernel_id)
+        rows = shown.deaths(1, kernel_id=kernel_id) if live is None else []
         notebook = live.kernel.notebook if live else rows[0].notebook if rows else ""
-        known = snapshot is None or live or rows or recent.points(kernel_id) is not None
+        known = snapshot is None or live or rows or shown.points(kernel_id) is not None
         taken_at = snapshot.taken_at if snapshot else None
-        text = self._page.kernel(kernel_id, writable(notebook), recent, taken_at, self._clock())
+        heading, now = writable(notebook), self._clock()
+        text = self._page.kernel(kernel_id, heading, recent, taken_at, now, viewer=viewer)
         return HTMLResponse(text, 200 if known else 404)
 
-    def deaths_page(self) -> HTMLResponse:
+    def deaths_page(self, viewer: Seen) -> HTMLResponse:
         """The last ends of kernels, for people."""
         snapshot = self._published.snapshot
         taken_at = snapshot.taken_at if snapshot else None
-        return HTMLResponse(self._page.deaths(taken_at, self._clock()))
+        return HTMLResponse(self._page.deaths(taken_at, self._clock(), viewer=viewer))
 
-    def metrics(self, request: Request) -> Response:
+    def metrics(self, _: Overseen, request: Request) -> Response:
         """All metrics, as OpenMetrics or Prometheus' text format by ``Accept``."""
         snapshot = self._fresh()
         fmt = choose_format(request.headers.get("accept", ""))
@@ -161,23 +170,25 @@ class _Site:
             headers["Content-Encoding"] = "gzip"
         return Response(self._scrape.body(snapshot, fmt, gzipped), headers=headers)
 
-    def kernels(self) -> Response:
+    def kernels(self, viewer: Seen) -> Response:
         """All live kernels, the largest first."""
-        model = self._kernels_model(self._snapshot())
+        model = self._kernels_model(Shown(self._published, viewer))
         return Response(model.model_dump_json(), media_type="application/json")
 
-    def kernel(self, kernel_id: str) -> Response:
+    def kernel(self, viewer: Seen, kernel_id: str) -> Response:
         """One kernel with its last two hours; of one that is gone, the history only."""
-        snapshot, recent = self._snapshot(), self._published.recent
-        live = next((live for live in snapshot.kernels if live.kernel.id == kernel_id), None)
-        points = recent.points(kernel_id)
+        shown, recent = Shown(self._published, viewer), self._published.recent
+        snapshot = self._taken(shown.snapshot)
+        live, points = shown.kernel(kernel_id), shown.points(kernel_id)
         if live is None and points is None:
             raise HTTPException(404, "no kernel has this id")
         model = KernelDetailModel(
             taken_at=snapshot.taken_at,
             sources=source_models(snapshot),
             kernel=kernel_model(
-                live, recent.cpu_cores.get(kernel_id), recent.memory_growth.get(kernel_id)
+                live,
+                shown.rates(recent.cpu_cores).get(kernel_id),
+                shown.rates(recent.memory_growth).get(kernel_id),
             )
             if live
             else None,
@@ -185,15 +196,12 @@ class _Site:
         )
         return Response(model.model_dump_json(), media_type="application/json")
 
-    def deaths(self, asked: Annotated[DeathsQuery, Query()]) -> Response:
+    def deaths(self, viewer: Seen, asked: Annotated[DeathsQuery, Query()]) -> Response:
         """The last ends of kernels, newest first."""
-        snapshot, history = self._published.snapshot, self._published.history
-        taken_at = snapshot.taken_at if snapshot else None
-        if history is None:
-            model = deaths_model((), taken_at=taken_at)
-        else:
-            rows = history.deaths(asked.limit, since=asked.since, **asked.filters)
-            model = deaths_model(rows, history.problem(), taken_at)
+        shown = Shown(self._published, viewer)
+        taken_at = shown.snapshot.taken_at if shown.snapshot else None
+        rows = shown.deaths(asked.limit, since=asked.since, **asked.filters)
+        model = deaths_model(rows, shown.problem(), taken_at)
         return Response(model.model_dump_json(), media_type="application/json")
 
     async def healthy(self) -> HealthModel:
@@ -205,13 +213,13 @@ class _Site:
         self._fresh()
         return HealthModel(status="ready")
 
-    def _kernels_model(self, snapshot: Snapshot) -> KernelsModel:
+    def _kernels_model(self, shown: Shown) -> KernelsModel:
         recent = self._published.recent
-        return kernels_model(snapshot, recent.cpu_cores, recent.memory_growth)
+        cpu_cores, growth = shown.rates(recent.cpu_cores), shown.rates(recent.memory_growth)
+        return kernels_model(self._taken(shown.snapshot), cpu_cores, growth)
 
-    def _snapshot(self) -> Snapshot:
-        """The newest snapshot, however old: those who ask see when it was taken."""
-        snapshot = self._published.snapshot
+    def _taken(self, snapshot: Snapshot | None) -> Snapshot:
+        """A snapshot, however old, if one was taken."""
         if snapshot is None:
             raise HTTPException(503, staleness(None, self._settings, self._clock()))
         return snapshot
@@ -227,4 +235,6 @@ class _Site:
 
 async def _internal_error(_request: Request, _error: Exception) -> JSONResponse:
     """The last resort. The server logs the error itself; it tells the world nothing of it."""
-    return JSONResponse({"detail": "internal error"}, 500, HEADERS)
+    # uvicorn hangs up after it, and whoever asks has to know before asking the next thing.
+    headers = {**HEADERS, "Connection": "close"}
+    return JSONResponse({"detail": "internal error"}, 500, headers)

@@ -54,14 +54,23 @@ def names_this_machine(host_header: str) -> bool:
 class HostGuard:
     """Answers to loopback names and those that are allowed, once any are; without any, to loopback
     names while the exporter listens on loopback only, and to every name on a network.
+
+    Behind a hub's proxy requests bear the hub's own name, which the service is not told. Nothing is
+    answered there without a login, and a browser shows its cookie to the name alone that has given
+    it: ``logged_in`` says that it is so, and that every name is answered if none are allowed.
     """
 
     def __init__(
-        self, app: ASGIApp, addresses: Iterable[Address], allowed_hosts: Iterable[str] = ()
+        self,
+        app: ASGIApp,
+        addresses: Iterable[Address],
+        allowed_hosts: Iterable[str] = (),
+        logged_in: bool = False,
     ) -> None:
         self._app = app
         self._allowed = frozenset(allowed_hosts)
-        self._guards = bool(self._allowed) or all(is_loopback(a.host) for a in addresses)
+        loopback = all(is_loopback(a.host) for a in addresses)
+        self._guards = bool(self._allowed) or (loopback and not logged_in)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._guards and scope["type"] == "http":

@@ -34,12 +34,18 @@ class Refusal(NamedTuple):
 
 
 class Lock:
-    """What the file says just now. Raises :exc:`LockError` at the start if it cannot be used."""
+    """What the file says just now. Raises :exc:`LockError` at the start if it cannot be used.
 
-    def __init__(self, path: str, clock: Callable[[], float] = time.monotonic) -> None:
+    ``beside_hub``: a hub says who people are, so the file may not.
+    """
+
+    def __init__(
+        self, path: str, clock: Callable[[], float] = time.monotonic, *, beside_hub: bool = False
+    ) -> None:
         self._path = path
+        self._beside_hub = beside_hub
         self._signature = self._sign(())
-        self.config = read_lock_config(path)
+        self.config = self._read()
         """Replaced whole when the file changes."""
         self.context = RenewableContext(make_context(self.config.tls)) if self.config.tls else None
         self._signature = self._sign(self.config.tls.files if self.config.tls else ())
@@ -59,7 +65,7 @@ class Lock:
             return False
         self._signature = signature
         try:
-            self._follow(read_lock_config(self._path))
+            self._follow(self._read())
         except LockError as error:
             log.warning("lock stays as it was", extra={"problem": str(error)})
             return False
@@ -92,6 +98,14 @@ class Lock:
         """Nobody asks any more."""
         self._credentials.close()
 
+    def _read(self) -> LockConfig:
+        config = read_lock_config(self._path)
+        if self._beside_hub and config.users:
+            raise LockError(
+                f"{self._path}: no basic_auth_users with --web.jupyterhub: people log in there"
+            )
+        return config
+
     def _follow(self, config: LockConfig) -> None:
         if (config.tls is None) != (self.context is None):
             raise LockError("TLS is switched on and off by a restart only")
@@ -111,9 +125,9 @@ class Lock:
 
 def open_lock(settings: Settings) -> Lock | None:
     """The lock, if there is one; a warning if the world can look in. Raises :exc:`LockError`."""
-    path = settings["web.config.file"]
-    lock = Lock(path) if path else None
-    if lock is None or not lock.keeps_out:
+    path, hub = settings["web.config.file"], settings["web.jupyterhub"]
+    lock = Lock(path, beside_hub=hub) if path else None
+    if not hub and (lock is None or not lock.keeps_out):
         wide = [str(a) for a in settings["web.listen-address"] if not is_loopback(a.host)]
         if wide:
             log.warning(

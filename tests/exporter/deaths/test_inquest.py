@@ -9,7 +9,7 @@ import pytest
 
 from jupyter_kernel_exporter.deaths import inquest as inquests
 from jupyter_kernel_exporter.deaths.case import Clocks
-from jupyter_kernel_exporter.deaths.inquest import Inquest
+from jupyter_kernel_exporter.deaths.inquest import FILE_TURNS, Inquest
 from jupyter_kernel_exporter.deaths.newborn import Newborn
 from jupyter_kernel_exporter.deaths.oomwatch import OomWatch
 from jupyter_kernel_exporter.deaths.record import Death, Reason, RestartCause
@@ -81,6 +81,8 @@ class Story:
     def meet(self, *kernels: Kernel, at: float) -> None:
         """A scan finds these."""
         self.inquest.meet(kernels, self.proc.table, at)
+        for _ in range(FILE_TURNS):
+            self.inquest.tend(at)
 
     def note(self, *, born: Iterable[Newborn] = (), ended: Iterable[Ended] = ()) -> None:
         """The watch noted this."""

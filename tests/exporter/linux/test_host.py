@@ -1,13 +1,13 @@
 """The machine as a whole."""
 
-import os
 import time
 from pathlib import Path
 
-import psutil
+import pytest
 
 from jupyter_kernel_exporter.linux.host import (
-    read_boot_time,
+    boot_time,
+    parse_meminfo,
     read_delay_accounting,
     read_host_memory,
 )
@@ -21,23 +21,22 @@ def test_memory_of_this_machine() -> None:
     assert 0 < memory.available < memory.total
 
 
-def test_another_proc_is_read_once(tmp_path: Path) -> None:
-    """What is said of one /proc says nothing about the next; psutil knows but one."""
-    sizes = {"MemTotal": 4, "MemFree": 1, "MemAvailable": 2}
-    sizes |= dict.fromkeys(("Buffers", "Cached", "Shmem", "Active", "Inactive"), 0)
-    lines = [f"{name}: {size} kB\n" for name, size in sizes.items()]
-    (tmp_path / "meminfo").write_text("".join(lines))
-    (tmp_path / "stat").write_text("btime 77\n")
-    assert read_host_memory(str(tmp_path)) == (4096, 2048)
-    assert read_boot_time(str(tmp_path)) == 77
-    assert psutil.pid_exists(os.getpid())
-    assert psutil.virtual_memory().total > 4096
+@pytest.mark.parametrize("raw", [b"", b"MemTotal: 4 kB\n", b"MemTotal: x kB\nMemAvailable: 2 kB\n"])
+def test_memory_that_is_not_told(raw: bytes) -> None:
+    """No number is made up."""
+    with pytest.raises(ValueError, match=r"not found|invalid literal"):
+        parse_meminfo(raw)
 
 
 def test_boot_time_of_this_machine() -> None:
-    """The epoch less the time since boot."""
-    expected = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
-    assert abs(read_boot_time("/proc") - expected) < 2
+    """What /proc/stat rounds to a second."""
+    lines = dict(line.partition(" ")[::2] for line in Path("/proc/stat").read_text().splitlines())
+    assert abs(boot_time() - int(lines["btime"])) < 1.5
+
+
+def test_boot_time_after_a_step_of_the_clock() -> None:
+    """It moves as the clock does."""
+    assert abs(boot_time(lambda: time.time() + 3600) - boot_time() - 3600) < 0.1
 
 
 def test_delay_accounting(tmp_path: Path) -> None:

@@ -277,6 +277,7 @@ def test_a_rate_is_answered(tmp_path: Path) -> None:
         (["0.0.0.0:1"], USERS, False),
         (["0.0.0.0:1"], HEADERS, True),
     ],
+    ids=["loopback", "wide", "one of two wide", "wide, users", "wide, headers only"],
 )
 def test_a_warning_when_everybody_may_look(
     tmp_path: Path,

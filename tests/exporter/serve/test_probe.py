@@ -39,6 +39,7 @@ def test_whom_to_ask(given: str | None, asked: Address) -> None:
         TLS + "}\n" + USERS,
         TLS + ", client_auth_type: RequireAndVerifyClientCert, client_ca_file: own.pem}\n",
     ],
+    ids=["open", "users", "tls", "both", "certificates"],
 )
 def test_it_is_well_behind_every_lock(tmp_path: Path, text: str | None) -> None:
     """The check has neither a password nor a certificate, and needs none."""

@@ -19,6 +19,7 @@ from jupyter_kernel_exporter.serve.api import KernelsModel
 from jupyter_kernel_exporter.serve.health import stale_after_seconds
 from jupyter_kernel_exporter.serve.page.order import COLUMNS, TROUBLE, View, arrange
 from jupyter_kernel_exporter.serve.page.rows import EMPTY_ROW, Row, Summary, row, summary
+from jupyter_kernel_exporter.serve.viewer import EVERYTHING, Viewer
 from jupyter_kernel_exporter.settings import SOURCES, Settings
 
 __all__ = ["Page", "Row", "Summary", "row", "summary"]
@@ -31,7 +32,9 @@ WRITTEN = 100
 
 
 class Page:
-    """Writes the pages."""
+    """Writes the pages. What is given to them is the viewer's; only who sees everything is led to
+    the metrics.
+    """
 
     def __init__(self, settings: Settings, host_name: str) -> None:
         self._environment = Environment(
@@ -51,7 +54,13 @@ class Page:
         }
 
     def kernels(
-        self, model: KernelsModel | None, now: float, view: View = VIEW, died: int = 0
+        self,
+        model: KernelsModel | None,
+        now: float,
+        view: View = VIEW,
+        died: int = 0,
+        *,
+        viewer: Viewer = EVERYTHING,
     ) -> str:
         """The table of kernels; ``None`` before the first sample.
 
@@ -73,10 +82,18 @@ class Page:
             sorts=(TROUBLE, *COLUMNS),
             view=view,
             died=died,
+            viewer=viewer,
         )
 
     def kernel(
-        self, kernel_id: str, heading: str, recent: Recent, taken_at: float | None, now: float
+        self,
+        kernel_id: str,
+        heading: str,
+        recent: Recent,
+        taken_at: float | None,
+        now: float,
+        *,
+        viewer: Viewer = EVERYTHING,
     ) -> str:
         """One kernel; ``heading`` is its notebook."""
         return self._write(
@@ -87,11 +104,14 @@ class Page:
             heading=heading or kernel_id,
             recent=recent,
             sources=SOURCES,
+            viewer=viewer,
         )
 
-    def deaths(self, taken_at: float | None, now: float) -> str:
+    def deaths(self, taken_at: float | None, now: float, *, viewer: Viewer = EVERYTHING) -> str:
         """Ends of kernels."""
-        return self._write("deaths.html", taken_at, now, reasons=MEANINGS, sources=SOURCES)
+        return self._write(
+            "deaths.html", taken_at, now, reasons=MEANINGS, sources=SOURCES, viewer=viewer
+        )
 
     def _write(self, template: str, taken_at: float | None, now: float, **values: Any) -> str:
         age = 0.0 if taken_at is None else max(0.0, now - taken_at)
