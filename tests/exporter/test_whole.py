@@ -227,6 +227,30 @@ def test_with_every_source_switched_off_it_still_serves(server: Server, tmp_path
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may mount")
 @pytest.mark.skipif(not Path("/dev/fuse").exists(), reason="needs /dev/fuse")
+def test_a_kernel_in_a_home_that_hangs_is_watched(server: Server, tmp_path: Path) -> None:
+    """Its own connection file, and its server's, cannot be asked for: its end is told apart still,
+    and nobody else waits for it.
+    """
+    before = server.start_kernel("python3", notebook="thesis.ipynb")
+    hanging = (sys.executable, "-m", "support.hanging", str(server.folders.runtime))
+    with running_daemon(tmp_path, command=hanging) as daemon:
+        moment_of(daemon, before, there=True)
+        process_of(before).send_signal(signal.SIGSEGV)
+
+        def told() -> list[dict[str, str]]:
+            found = daemon.http.get("/api/v1/deaths").json()["deaths"]
+            return [death for death in found if death["kernel_id"] == before]
+
+        (death,) = wait_until(told, "the end is told")
+        assert death["reason"] == "segfault"
+        assert "runtime_dir" in death["missing"]
+        up = daemon.series("jupyter_kernel_exporter_source_up")
+        assert (up['{source="runtime_dir"}'], up['{source="proc"}']) == (0, 1)
+    server.shut_down_kernel(before)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may mount")
+@pytest.mark.skipif(not Path("/dev/fuse").exists(), reason="needs /dev/fuse")
 def test_a_home_that_hangs_hides_nobody(server: Server, tmp_path: Path) -> None:
     """Kernels are found and sampled all the same, and the end is a good one."""
     hung = tmp_path / "hung"

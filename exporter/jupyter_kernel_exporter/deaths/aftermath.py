@@ -18,6 +18,7 @@ from jupyter_kernel_exporter.deaths.case import Around, Case, Clocks
 from jupyter_kernel_exporter.deaths.classify import classify
 from jupyter_kernel_exporter.deaths.dossier import Dossier
 from jupyter_kernel_exporter.deaths.oomwatch import OomWatch
+from jupyter_kernel_exporter.deaths.patience import Patiently, at_once, look
 from jupyter_kernel_exporter.deaths.record import (
     RESTARTER_PERIOD_SECONDS,
     Death,
@@ -66,6 +67,7 @@ class Aftermath:
     """Last sign of life of the daemon before, seconds since the epoch."""
     kills: list[OomKill] | None
     """What linux' log still has of the OOM killer; ``None`` if it may not be read."""
+    patiently: Patiently = at_once
     _waiting: dict[ProcessId, Dossier] = field(default_factory=dict, init=False)
     _waiting_until: float = field(default=inf, init=False)
     _cases: list[Case] = field(default_factory=list, init=False)
@@ -125,8 +127,14 @@ class Aftermath:
             return []
         present = {dossier.kernel.id: dossier.origin for dossier in alive}
         deaths, still_open = [], []
+        wanted = {path for case in self._cases for path in case.files}
+        gone = self.patiently(lambda: look(wanted)) or {}
         for case in self._cases:
-            death = self._look(case, present.get(case.dossier.kernel.id), table, clocks, missing)
+            server = case.dossier.server
+            if server is not None and ((s := table.get(server.pid)) is None or s.id != server):
+                case.server_ended_at = min(case.server_ended_at, case.ended.at)
+            case.look(self.procfs, clocks.monotonic, lambda: None, gone)
+            death = self._judge(case, present.get(case.dossier.kernel.id), clocks, missing)
             if death is None:
                 still_open.append(case)
             else:
@@ -154,18 +162,13 @@ class Aftermath:
         pending = zombie.read_pending_signals(self.procfs, process)
         return Ended(process, now, False, status, pending, stat.ppid)
 
-    def _look(
+    def _judge(
         self,
         case: Case,
         successor: ProcessId | None,
-        table: Mapping[int, Process],
         clocks: Clocks,
         missing: frozenset[str],
     ) -> Death | None:
-        server = case.dossier.server
-        if server is not None and ((seen := table.get(server.pid)) is None or seen.id != server):
-            case.server_ended_at = min(case.server_ended_at, case.ended.at)
-        case.look(self.procfs, clocks.monotonic, lambda: None)
         if successor is not None and successor.start_ticks > case.dossier.origin.start_ticks:
             case.successor = successor
         self._date(case, clocks)

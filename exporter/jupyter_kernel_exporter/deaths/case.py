@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from math import inf
 from typing import NamedTuple
 
-from jupyter_kernel_exporter.deaths.dossier import Dossier, deleted
+from jupyter_kernel_exporter.deaths.dossier import Dossier, deleted_at
 from jupyter_kernel_exporter.deaths.heard import Heard
 from jupyter_kernel_exporter.deaths.oomwatch import OomWatch
+from jupyter_kernel_exporter.deaths.patience import Gone
 from jupyter_kernel_exporter.deaths.record import Evidence, ShutdownReply, Verdict
 from jupyter_kernel_exporter.deaths.restarts import phase_seconds
 from jupyter_kernel_exporter.deaths.watch import Ended
@@ -87,8 +88,23 @@ class Case:
         elif self.dossier.file is None:
             self.server_file_deleted_at = None  # else there never was one
 
-    def look(self, procfs: str, now: float, late_status: Callable[[], WaitStatus | None]) -> None:
-        """See what has changed on disk and in the process table."""
+    @property
+    def files(self) -> list[str]:
+        """Files that are there still, as far as is known."""
+        known = (
+            (self.dossier.file, self.file_deleted_at),
+            (self.dossier.server_file, self.server_file_deleted_at),
+        )
+        return [path for path, deleted in known if path is not None and deleted == inf]
+
+    def look(
+        self,
+        procfs: str,
+        now: float,
+        late_status: Callable[[], WaitStatus | None],
+        gone: Gone,
+    ) -> None:
+        """See what has changed in the process table, and on disk: ``gone`` is of :attr:`files`."""
         dossier, process = self.dossier, self.ended.process
         # What has happened since the last look may have happened right after it: on a machine that
         # is overloaded we are late ourselves.
@@ -96,9 +112,11 @@ class Case:
         # A path through the server's own view of the disk ends with the server.
         lost = self.server_ended_at < inf and f"{procfs}/" in (dossier.file or "")
         if self.file_deleted_at == inf and dossier.file is not None:
-            self.file_deleted_at = None if lost else deleted(dossier.file, earliest)
+            now_gone = None if lost else gone.get(dossier.file)
+            self.file_deleted_at = deleted_at(now_gone, earliest)
         if self.server_file_deleted_at == inf and dossier.server_file is not None:
-            self.server_file_deleted_at = None if lost else deleted(dossier.server_file, earliest)
+            now_gone = None if lost else gone.get(dossier.server_file)
+            self.server_file_deleted_at = deleted_at(now_gone, earliest)
         if self.reaped_at == inf:
             remains = zombie.read_remains(procfs, process.pid)
             if remains is None or remains.start_ticks != process.start_ticks:
@@ -139,7 +157,7 @@ class Case:
         missing = set(around.missing)
         if not listened and not said:
             missing.add("iopub")
-        if dossier.file is None:
+        if self.file_deleted_at is None:
             missing.add("runtime_dir")
         if cgroup_oom is None:
             missing.add("cgroup")

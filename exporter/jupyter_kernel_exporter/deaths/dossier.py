@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import inf
 
 from jupyter_kernel_exporter.deaths.newborn import Newborn
+from jupyter_kernel_exporter.deaths.patience import Gone
 from jupyter_kernel_exporter.linux.proc import read_cpu_limit, read_namespace_status
 from jupyter_kernel_exporter.linux.proctable import Process
 from jupyter_kernel_exporter.model import Kernel, ProcessId, Sample
@@ -46,11 +47,17 @@ class Dossier:
         self.server_file = self.server_file or before.server_file
         self.server_file_deleted_at = before.server_file_deleted_at
 
-    def look_at_files(self, now: float) -> None:
+    @property
+    def files(self) -> list[str]:
+        """Those that are looked at while the kernel lives."""
+        return [path for path in (self.file, self.server_file) if path is not None]
+
+    def look_at_files(self, now: float, gone: Gone) -> None:
         """While the kernel lives: a file that goes now does not go for its end."""
-        if self.server_file is not None and self.server_file_deleted_at == inf:
-            self.server_file_deleted_at = deleted(self.server_file, now)
-        missed = self.file is not None and deleted(self.file, now) == now
+        server_file = self.server_file
+        if server_file is not None and server_file in gone and self.server_file_deleted_at == inf:
+            self.server_file_deleted_at = deleted_at(gone[server_file], now)
+        missed = self.file is not None and gone.get(self.file) is True
         if missed and self.file_missed:
             self.file = None  # twice: it is not that the kernel has just died, and nobody knows yet
         self.file_missed = missed
@@ -67,8 +74,15 @@ class Dossier:
         return [process for process in around if process is not None]
 
 
-def open_dossier(kernel: Kernel, table: Mapping[int, Process], procfs: str, rootfs: str) -> Dossier:
-    """Note what lasts about a kernel that was just found."""
+def deleted_at(gone: bool | None, moment: float) -> float | None:
+    """``moment`` if a file is gone, ``inf`` if it is there; ``None`` if nobody can tell."""
+    return None if gone is None else moment if gone else inf
+
+
+def open_dossier(
+    kernel: Kernel, table: Mapping[int, Process], procfs: str, rootfs: str, *, files: bool = True
+) -> Dossier:
+    """Note what lasts about a kernel that was just found; of its ``files`` only if they answer."""
     process = table.get(kernel.process.pid)
     if process is None or process.id != kernel.process:
         return Dossier(kernel)
@@ -79,9 +93,15 @@ def open_dossier(kernel: Kernel, table: Mapping[int, Process], procfs: str, root
     if leader is not None and leader.id != process.id and _descends(process, leader, table):
         wrapper, top = leader.id, leader
     server = _parent(top, table)
-    if server is not None and server.id.pid == 1 and not _names_a_server_file(kernel, procfs):
+    if (
+        server is not None
+        and server.id.pid == 1
+        and not (files and _names_a_server_file(kernel, procfs))
+    ):
         server = None  # an orphan
-    file, server_file = _files(kernel.connection_file, kernel.process, server, procfs, rootfs)
+    file = server_file = None
+    if files:
+        file, server_file = _files(kernel.connection_file, kernel.process, server, procfs, rootfs)
     return Dossier(
         kernel=kernel,
         parent=parent.id if parent is not None else None,
@@ -93,23 +113,20 @@ def open_dossier(kernel: Kernel, table: Mapping[int, Process], procfs: str, root
     )
 
 
-def deleted(path: str, now: float) -> float | None:
-    """``now`` if a file that was there is gone, else ``inf``; ``None`` if nobody can tell."""
-    try:
-        os.stat(path, follow_symlinks=False)
-    except FileNotFoundError:
-        return now
-    except OSError:  # a home that was unmounted, a directory that was closed to us
-        return None
-    return inf
-
-
 def stillborn_dossier(
-    kernel: Kernel, born: Newborn, table: Mapping[int, Process], procfs: str, rootfs: str
+    kernel: Kernel,
+    born: Newborn,
+    table: Mapping[int, Process],
+    procfs: str,
+    rootfs: str,
+    *,
+    files: bool = True,
 ) -> Dossier:
     """The same of a process that is gone already."""
     server = table.get(born.parent)
-    file, server_file = _files(born.path, None, server, procfs, rootfs)
+    file = server_file = None
+    if files:
+        file, server_file = _files(born.path, None, server, procfs, rootfs)
     identity = server.id if server is not None else None
     return Dossier(
         kernel=kernel,

@@ -33,6 +33,9 @@ QUICK_SECONDS = 0.02
 SECONDS_PER_CASE = 0.0005
 """With many cases looks are rarer, so that a storm of ends takes a tenth of a CPU, not all."""
 
+FILES_SECONDS = 0.5
+"""How long a home is waited for."""
+
 SOURCES = ("kmsg", "process_events", "pidfd", "iopub", "cgroup", "environ", "runtime_dir")
 """Those whose want may make a verdict weaker."""
 
@@ -91,7 +94,8 @@ class Ends:
         if self.sources.enabled("kmsg"):
             kills = self.sources.run("kmsg", read_old_kills)
         lag = SCAN_LAG_SECONDS + self.inquest.interval_seconds
-        self.aftermath = Aftermath(self.inquest.procfs, lag, since, kills)
+        patiently = self.inquest.patiently
+        self.aftermath = Aftermath(self.inquest.procfs, lag, since, kills, patiently)
         self.aftermath.recall(remembered, time.monotonic())
 
     def on_roll(self) -> Iterable[Dossier]:
@@ -184,16 +188,21 @@ def open_ends(
     oom = OomWatch(
         lambda paths: read_counters(procfs, version, paths), log_is_heard=kmsg is not None
     )
+
+    def patiently(action: Callable[[], T]) -> T | None:
+        if not sources.enabled("runtime_dir"):
+            return None
+        return sources.run_within(FILES_SECONDS, "runtime_dir", action)
+
     hearing = None
     if sources.enabled("iopub"):
-        hearing = Hearing(Iopub(), procfs, rootfs)
+        hearing = Hearing(Iopub(), procfs, rootfs, patiently)
         hearing.iopub.start()
 
     def hear(kernel_id: str) -> Heard | None:
         return hearing.facts(kernel_id) if hearing is not None else None
 
-    inquest = Inquest(
-        procfs, rootfs, watch, oom, hear, describe, interval_seconds=settings["sample.interval"]
-    )
+    interval = settings["sample.interval"]
+    inquest = Inquest(procfs, rootfs, watch, oom, hear, describe, interval, patiently)
     watch.start()
     return Ends(watch, inquest, oom, hearing, sources, cgroup_of)

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from jupyter_kernel_exporter.deaths.dossier import Dossier
 from jupyter_kernel_exporter.deaths.heard import Heard
 from jupyter_kernel_exporter.deaths.iopub import Iopub
+from jupyter_kernel_exporter.deaths.lines import Connection
+from jupyter_kernel_exporter.deaths.patience import Patiently, at_once
 from jupyter_kernel_exporter.deaths.reach import find_connection
 from jupyter_kernel_exporter.model import Kernel, ProcessId, Said
 
@@ -30,6 +32,7 @@ class Hearing:
     iopub: Iopub
     procfs: str
     rootfs: str
+    patiently: Patiently = at_once
     _lines: dict[str, _Line] = field(default_factory=dict, init=False)
     _closed: set[str] = field(default_factory=set, init=False)
     """Kernels whose connection file may not be read."""
@@ -74,9 +77,12 @@ class Hearing:
         if line.placed or now < line.try_at:
             return
         server = dossier.server.pid if dossier.server is not None else kernel.process.pid
-        try:
-            connection = find_connection(kernel, self.procfs, self.rootfs, server)
-        except PermissionError:
+        found = self.patiently(lambda: self._find(kernel, server))
+        if found is None:  # its home does not answer
+            line.try_at = now + RETRY_SECONDS
+            return
+        connection, forbidden = found
+        if forbidden:
             self._closed.add(kernel.id)
             line.try_at = now + RETRY_SECONDS
             return
@@ -87,6 +93,13 @@ class Hearing:
             return
         self.iopub.watch(kernel.id, connection)
         line.placed = True
+
+    def _find(self, kernel: Kernel, server: int) -> tuple[Connection | None, bool]:
+        """How to listen to a kernel, and whether that may not be read."""
+        try:
+            return find_connection(kernel, self.procfs, self.rootfs, server), False
+        except PermissionError:
+            return None, True
 
 
 def _kernels(names: Collection[str]) -> str:

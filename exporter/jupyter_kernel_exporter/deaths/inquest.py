@@ -17,6 +17,7 @@ from jupyter_kernel_exporter.deaths.dossier import Dossier, open_dossier, stillb
 from jupyter_kernel_exporter.deaths.heard import Heard
 from jupyter_kernel_exporter.deaths.newborn import Newborn
 from jupyter_kernel_exporter.deaths.oomwatch import OomWatch
+from jupyter_kernel_exporter.deaths.patience import Gone, Patiently, at_once, look
 from jupyter_kernel_exporter.deaths.record import Death, RestartCause
 from jupyter_kernel_exporter.deaths.restarts import Restarter
 from jupyter_kernel_exporter.deaths.watch import NEWBORN_SECONDS, Ended, Noted, Watch
@@ -31,7 +32,7 @@ KEPT_SECONDS = 900.0
 """How long the end of a kernel is remembered here, in case that it comes back."""
 ENDS_KEPT = 10_000
 FILE_TURNS = 3
-"""In so many ticks the files of each kernel are looked at once."""
+"""In so many ticks the files of kernels that live are looked at once."""
 
 Hear = Callable[[str], Heard | None]
 """What was heard of a kernel on iopub."""
@@ -61,6 +62,7 @@ class Inquest:
     describe: Describe
     interval_seconds: float
     """Between two scans."""
+    patiently: Patiently = at_once
     _dossiers: dict[ProcessId, Dossier] = field(default_factory=dict, init=False)
     """Of the processes that are alive, as far as is known."""
     _newest: dict[str, Dossier] = field(default_factory=dict, init=False)
@@ -129,11 +131,12 @@ class Inquest:
         self._forget(now, followed)
 
     def tend(self, now: float) -> None:
-        """Once per tick, whether there is a reason to ``meet`` or not: look at files, in turns."""
+        """Once per tick, whether there is a reason to ``meet`` or not: see to the files."""
         self._turn += 1
-        for process, dossier in self._dossiers.items():
-            if (process.pid + self._turn) % FILE_TURNS == 0:
-                dossier.look_at_files(now)
+        if self._turn % FILE_TURNS == 0:
+            gone = self._look_for(path for d in self._dossiers.values() for path in d.files)
+            for dossier in self._dossiers.values():
+                dossier.look_at_files(now, gone)
 
     def hear(self, noted: Noted, table: Mapping[int, Process]) -> None:
         """Take in what the watch noted."""
@@ -157,8 +160,9 @@ class Inquest:
         """Go through the open cases; those that are clear now, in the order of their ends."""
         deaths = []
         still_open = []
+        gone = self._look_for(path for case in self._cases for path in case.files)
         for case in self._cases:
-            death = self._look(case, clocks, missing)
+            death = self._look(case, clocks, missing, gone)
             if death is None:
                 still_open.append(case)
             else:
@@ -184,7 +188,9 @@ class Inquest:
         known = self._dossiers.get(kernel.process)
         if known is not None and known.kernel is kernel:
             return
-        dossier = open_dossier(kernel, table, self.procfs, self.rootfs)
+        dossier = self.patiently(lambda: open_dossier(kernel, table, self.procfs, self.rootfs))
+        if dossier is None:
+            dossier = open_dossier(kernel, table, self.procfs, self.rootfs, files=False)
         if known is not None:  # something about it has changed: it is ready, or has its file now
             dossier.keep(known)
         else:
@@ -221,12 +227,15 @@ class Inquest:
 
     def _stillborn(self, born: Newborn, table: Mapping[int, Process]) -> Dossier | None:
         known = self._newest.get(self._ids.get(born.path, ""))
-        kernel = known.kernel if known is not None else self.describe(born)
-        if kernel is None:
+        described = known.kernel if known else self.patiently(lambda: self.describe(born))
+        if described is None:
             return None
         # Nobody is ready so soon; and if it was, it was heard.
-        kernel = replace(kernel, process=born.process, ready=False)
-        dossier = stillborn_dossier(kernel, born, table, self.procfs, self.rootfs)
+        kernel = replace(described, process=born.process, ready=False)
+        roots = self.procfs, self.rootfs
+        dossier = self.patiently(lambda: stillborn_dossier(kernel, born, table, *roots))
+        if dossier is None:
+            dossier = stillborn_dossier(kernel, born, table, *roots, files=False)
         if known is None or known.origin.start_ticks < born.process.start_ticks:
             self._newest[kernel.id] = dossier
         self._ids[born.path] = kernel.id
@@ -249,14 +258,21 @@ class Inquest:
         later = [other for other in known if other.start_ticks > process.start_ticks]
         return min(later, key=lambda other: other.start_ticks, default=None)
 
-    def _look(self, case: Case, clocks: Clocks, missing: frozenset[str]) -> Death | None:
+    def _look_for(self, paths: Iterable[str]) -> Gone:
+        """Which files are gone; without an answer for those of a home that gives none."""
+        wanted = set(paths)
+        return (self.patiently(lambda: look(wanted)) if wanted else None) or {}
+
+    def _look(
+        self, case: Case, clocks: Clocks, missing: frozenset[str], gone: Gone
+    ) -> Death | None:
         dossier = case.dossier
         server = self._ends.get(dossier.server) if dossier.server is not None else None
         case.server_ended_at = inf if server is None else server.at
         if dossier.wrapper is not None:
             case.wrapper = self._ends.get(dossier.wrapper)
         process = case.ended.process
-        case.look(self.procfs, clocks.monotonic, lambda: self.watch.status_of(process))
+        case.look(self.procfs, clocks.monotonic, lambda: self.watch.status_of(process), gone)
         evidence = case.evidence(clocks, self._around(case, missing))
         case.verdict = classify(evidence)
         if case.verdict is None:

@@ -7,7 +7,10 @@ them: to version 1 if it is mounted with the memory controller.
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 from typing import NamedTuple
 
 from jupyter_kernel_exporter.linux.kept import Descriptors, KeptFile
@@ -62,11 +65,12 @@ def find_version(cgroupfs: str) -> Version:
     )
 
 
-def parse_paths(text: str) -> dict[str, str]:
+@lru_cache(1024)  # a hub's kernels share some few texts
+def parse_paths(text: str) -> Mapping[str, str]:
     """Parse ``/proc/PID/cgroup`` into the path of each controller; version 2 has the name ``""``.
 
     >>> parse_paths("4:memory:/user.slice\\n1:name=systemd:/\\n0::/user.slice/a.service\\n")
-    {'memory': '/user.slice', 'name=systemd': '/', '': '/user.slice/a.service'}
+    mappingproxy({'memory': '/user.slice', 'name=systemd': '/', '': '/user.slice/a.service'})
     """
     paths = {}
     for line in text.splitlines():
@@ -74,14 +78,14 @@ def parse_paths(text: str) -> dict[str, str]:
         for controller in controllers.split(","):
             # linux marks the path of a process that outlived its cgroup.
             paths[controller] = path.removesuffix(" (deleted)")
-    return paths
+    return MappingProxyType(paths)
 
 
-def read_paths(root: str, pid: int) -> dict[str, str] | None:
+def read_paths(root: str, pid: int) -> Mapping[str, str] | None:
     """The cgroup paths of a process by controller, ``None`` if it is gone."""
     try:
-        with open(f"{root}/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
-            return parse_paths(file.read())
+        with open(f"{root}/{pid}/cgroup", "rb", buffering=0) as file:
+            return parse_paths(os.fsdecode(file.read()))
     except GONE:
         return None
 

@@ -128,6 +128,11 @@ class SourceModel(_Model):
     duration_seconds: float
     problem: str
     """One sentence for people; empty while the source is up."""
+    minor: bool = False
+    """Most machines have it switched off, as linux comes: nothing to warn of."""
+
+
+MINOR_SOURCES = frozenset({"delayacct"})
 
 
 class KernelsModel(_Model):
@@ -266,6 +271,7 @@ def source_models(snapshot: Snapshot) -> list[SourceModel]:
             up=source.up,
             duration_seconds=source.duration_seconds,
             problem=writable(source.problem),
+            minor=source.name in MINOR_SOURCES,
         )
         for source in snapshot.sources
     ]

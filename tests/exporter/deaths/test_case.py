@@ -12,6 +12,7 @@ from jupyter_kernel_exporter.deaths.dossier import Dossier
 from jupyter_kernel_exporter.deaths.ear import Ear
 from jupyter_kernel_exporter.deaths.heard import Heard, Moment, Shutdown
 from jupyter_kernel_exporter.deaths.oomwatch import OomWatch
+from jupyter_kernel_exporter.deaths.patience import look
 from jupyter_kernel_exporter.deaths.record import Evidence, ShutdownReply
 from jupyter_kernel_exporter.deaths.watch import Ended
 from jupyter_kernel_exporter.linux.waitstatus import WaitStatus
@@ -101,10 +102,19 @@ def test_nothing_could_be_asked() -> None:
     assert facts.parent_changed is None
 
 
+def test_files_that_nobody_can_ask_for(dossier: Dossier) -> None:
+    """A home that does not answer: not as if they were there still, nor as if they were gone."""
+    looked = case(dossier)
+    looked.look("/nowhere", END + 0.02, nothing, {})
+    assert (looked.file_deleted_at, looked.server_file_deleted_at) == (None, None)
+    assert looked.files == []
+    assert "runtime_dir" in evidence(looked, 0.02).missing
+
+
 def test_files_that_stay(dossier: Dossier, folder: Path) -> None:
     """They may still go."""
     looked = case(dossier)
-    looked.look(str(folder / "no-proc"), END + 0.02, nothing)
+    looked.look(str(folder / "no-proc"), END + 0.02, nothing, look(looked.files))
     facts = evidence(looked, 0.02)
     assert (facts.file_deleted_seconds, facts.server_file_deleted_seconds) == (inf, inf)
     assert facts.server_died_seconds == inf
@@ -113,11 +123,11 @@ def test_files_that_stay(dossier: Dossier, folder: Path) -> None:
 def test_a_deletion_is_dated_to_the_look_before_it(dossier: Dossier, folder: Path) -> None:
     """It happened right after it, perhaps: who looks late must not say that it was late."""
     looked = case(dossier)
-    looked.look("/nowhere", END + 0.02, nothing)
+    looked.look("/nowhere", END + 0.02, nothing, look(looked.files))
     (folder / "kernel-1.json").unlink()
-    looked.look("/nowhere", END + 3.0, nothing)
+    looked.look("/nowhere", END + 3.0, nothing, look(looked.files))
     assert evidence(looked, 3.0).file_deleted_seconds == pytest.approx(0.02)
-    looked.look("/nowhere", END + 4.0, nothing)
+    looked.look("/nowhere", END + 4.0, nothing, look(looked.files))
     assert evidence(looked, 4.0).file_deleted_seconds == pytest.approx(0.02)
 
 
@@ -125,7 +135,7 @@ def test_what_is_gone_at_the_first_look_went_before_the_end(dossier: Dossier, fo
     """A server that stops deletes its own file first."""
     (folder / "jpserver-10.json").unlink()
     looked = case(dossier)
-    looked.look("/nowhere", END + 0.7, nothing)
+    looked.look("/nowhere", END + 0.7, nothing, look(looked.files))
     assert evidence(looked, 0.7).server_file_deleted_seconds == 0.0
 
 
@@ -152,7 +162,7 @@ def test_files_are_lost_with_the_view_of_their_server(tmp_path: Path) -> None:
     )
     proc.remove(10)
     looked.server_ended_at = END - 0.1
-    looked.look(proc.root, END + 0.1, nothing)
+    looked.look(proc.root, END + 0.1, nothing, look(looked.files))
     facts = evidence(looked, 0.1)
     assert facts.file_deleted_seconds is None
     assert facts.server_file_deleted_seconds is None
@@ -170,11 +180,11 @@ def test_the_reap(tmp_path: Path) -> None:
     proc = FakeProc(tmp_path / "proc")
     proc.add(20, ["python"], started=90.0)
     looked = case(status=None)
-    looked.look(proc.root, END + 0.02, nothing)
+    looked.look(proc.root, END + 0.02, nothing, look(looked.files))
     assert evidence(looked, 0.02).reaped_seconds == inf
     assert evidence(looked, 0.02).status_pending
     proc.add(20, ["sleep"], started=200.0)
-    looked.look(proc.root, END + 0.5, lambda: KILLED)
+    looked.look(proc.root, END + 0.5, lambda: KILLED, look(looked.files))
     facts = evidence(looked, 0.5)
     assert facts.reaped_seconds == pytest.approx(0.5)
     assert (facts.status, facts.status_pending) == (KILLED, False)

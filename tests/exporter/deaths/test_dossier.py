@@ -7,6 +7,7 @@ import pytest
 
 from jupyter_kernel_exporter.deaths.dossier import Dossier, open_dossier, stillborn_dossier
 from jupyter_kernel_exporter.deaths.newborn import Newborn
+from jupyter_kernel_exporter.deaths.patience import look
 from jupyter_kernel_exporter.linux.proctable import Process
 from jupyter_kernel_exporter.model import Kernel, ProcessId
 from support.procfs import FakeProc
@@ -148,18 +149,18 @@ def test_files_that_go_while_the_kernel_lives(tmp_path: Path) -> None:
         path.write_text("{}")
     kernel = Kernel("1", ProcessId(1, 1), "eva")
     dossier = Dossier(kernel, file=str(file), server_file=str(server_file))
-    dossier.look_at_files(1.0)
+    dossier.look_at_files(1.0, look(dossier.files))
     assert dossier.server_file_deleted_at == inf
     for path in (file, server_file):
         path.unlink()
-    dossier.look_at_files(2.0)
+    dossier.look_at_files(2.0, look(dossier.files))
     assert dossier.file == str(file), "it may have died just now"
     file.write_text("{}")
-    dossier.look_at_files(3.0)
+    dossier.look_at_files(3.0, look(dossier.files))
     file.unlink()
-    dossier.look_at_files(4.0)
+    dossier.look_at_files(4.0, look(dossier.files))
     assert dossier.file == str(file), "it was there again in between"
-    dossier.look_at_files(5.0)
+    dossier.look_at_files(5.0, look(dossier.files))
     assert dossier.file is None
     assert dossier.server_file_deleted_at == 2.0
 

@@ -15,12 +15,13 @@ def test_everything_that_is_known() -> None:
     assert answer["taken_at"] == NOW
     assert answer["sample_duration_seconds"] == 0.02
     assert answer["sources"] == [
-        {"source": "proc", "up": True, "duration_seconds": 0.0125, "problem": ""},
+        {"source": "proc", "up": True, "duration_seconds": 0.0125, "problem": "", "minor": False},
         {
             "source": "environ",
             "up": False,
             "duration_seconds": 0.5,
             "problem": "3 kernels keep theirs <b>secret</b>",
+            "minor": False,
         },
     ]
     assert answer["kernels"][0] == {

@@ -166,6 +166,16 @@ def test_sources_that_give_less_are_named() -> None:
     assert '<section id="problems" aria-labelledby="problems-title">' in html
 
 
+def test_what_linux_leaves_off_is_no_reason_to_warn() -> None:
+    """Most machines do not account for delays."""
+    off = SourceStatus("delayacct", False, 0.0, "linux does not account for delays")
+    with site(snapshot(sources=(off,))) as made:
+        html = made.client.get("/").text
+        assert made.client.get("/api/v1/kernels").json()["sources"][0]["problem"] == off.problem
+    assert '<section id="problems" aria-labelledby="problems-title" hidden>' in html
+    assert "delays" not in html
+
+
 @pytest.mark.parametrize(
     ("limits", "expected"),
     [

@@ -77,7 +77,7 @@ class Page:
             shown=len(shown),
             empty_row=EMPTY_ROW,
             summary=summary(kernels),
-            problems=[source for source in model.sources if source.problem] if model else [],
+            problems=[s for s in model.sources if s.problem and not s.minor] if model else [],
             columns=COLUMNS,
             sorts=(TROUBLE, *COLUMNS),
             view=view,

@@ -20,5 +20,5 @@ export function showProblems(problems) {
 }
 
 export function ofSources(sources) {
-  return sources.filter((source) => source.problem !== "");
+  return sources.filter((source) => source.problem !== "" && !source.minor);
 }
