@@ -33,7 +33,7 @@ demo: $(VENV)/.demo ## the same, beside a Jupyter server with kernels that behav
 
 test: $(VENV)/.dev ## set up what the tests need, then run them all
 	@tools/system_packages.sh test
-	$(BIN)/pytest --numprocesses=2 --dist=loadgroup $(ARGS)
+	$(BIN)/python tools/lanes.py $(ARGS)
 
 check: $(VENV)/.dev ## the gate: format, lint, types, generated files, configurations of the stack
 	@tools/system_packages.sh check

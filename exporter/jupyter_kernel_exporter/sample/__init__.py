@@ -197,6 +197,7 @@ class Sampler:
             # Where nobody listens, CPU time has yet to tell that it has become idle.
             and (said is not None or watched.sample.state is State.IDLE)
             and kernel.ready is not False
+            and watched.sample.state is not State.STARTING
             and not around.pss
             and not around.gpu
         )

@@ -47,6 +47,9 @@ class Activity:
         """
         if said is not None and said.busy_seconds is not None and said.state is not State.UNKNOWN:
             self._listen(said, said.busy_seconds)
+            if said.state is State.STARTING and ready:
+                # It says so once, and no more until somebody asks it for something.
+                self.state = State.IDLE
             self._mark = (when.monotonic, cpu_seconds)
             return
         self._said_busy = None

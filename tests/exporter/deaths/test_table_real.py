@@ -214,6 +214,7 @@ def handle_sigterm(bed: Bed) -> None:
 def kill_beside_a_victim(bed: Bed) -> None:
     """Linux kills a neighbour for memory, and somebody kills the kernel in the same second."""
     bed.cell(HOG_BESIDE)
+    bed.await_phase(0.3, 2.6)
     bed.send(signal.SIGKILL)
 
 

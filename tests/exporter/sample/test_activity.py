@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import pytest
 
-from jupyter_kernel_exporter.model import State
+from jupyter_kernel_exporter.model import Said, State
 from jupyter_kernel_exporter.sample.activity import Activity
 
 
@@ -50,6 +50,17 @@ def test_starting_is_what_has_no_open_port_yet(ready: bool | None, state: State)
     activity = Activity(started_at=0.0)
     activity.update(ready, 0.0, At(0.0, 0.0))
     activity.update(ready, 1.0, At(1.0, 1.0))
+    assert activity.state is state
+
+
+@pytest.mark.parametrize(
+    ("ready", "state"), [(False, State.STARTING), (None, State.STARTING), (True, State.IDLE)]
+)
+def test_who_says_that_it_starts_says_no_more(ready: bool | None, state: State) -> None:
+    """A kernel that nobody has asked for anything is idle as soon as its ports are open."""
+    activity = Activity(started_at=0.0)
+    said = Said(State.STARTING, 0.0, None, 0, 0)
+    activity.update(ready, 0.5, At(1.0, 1.0), said)
     assert activity.state is state
 
 
