@@ -30,6 +30,9 @@ T = TypeVar("T")
 
 QUICK_SECONDS = 0.02
 """Between two looks at an open case; a file is deleted and a zombie reaped within 0.1 s."""
+QUICK_FOR_SECONDS = 0.5
+SLOW_SECONDS = 0.1
+"""The same later on: then mostly the restarter is waited for, and linux tells of what it starts."""
 SECONDS_PER_CASE = 0.0005
 """With many cases looks are rarer, so that a storm of ends takes a tenth of a CPU, not all."""
 
@@ -164,7 +167,10 @@ class Ends:
         cases = self.inquest.open_cases
         if self.aftermath is not None:
             cases += self.aftermath.open_cases
-        return max(QUICK_SECONDS, cases * SECONDS_PER_CASE) if cases else None
+        if not cases:
+            return None
+        is_new = time.monotonic() - self.inquest.newest_end < QUICK_FOR_SECONDS
+        return max(QUICK_SECONDS if is_new else SLOW_SECONDS, cases * SECONDS_PER_CASE)
 
 
 def open_ends(

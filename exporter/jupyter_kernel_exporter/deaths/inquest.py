@@ -90,6 +90,11 @@ class Inquest:
         return len(self._cases)
 
     @property
+    def newest_end(self) -> float:
+        """When the last of those ended, seconds of CLOCK_MONOTONIC."""
+        return max((case.ended.at for case in self._cases), default=-inf)
+
+    @property
     def unexplained(self) -> Iterable[Dossier]:
         """Of those who have ended, and wait for their verdict."""
         return [case.dossier for case in self._cases]
