@@ -460,8 +460,15 @@ def test_right_or_honestly_weaker(reduced: tuple[Variant, dict[str, Outcome]], c
     told = [(R(death["reason"]), death["certain"]) for death in outcome.deaths]
     if variant.sees_starts:
         assert len(told) == len(outcome.expected), outcome.deaths
-    else:
-        assert len(told) <= len(outcome.expected), outcome.deaths
-    for (reason, certain), expected in zip(told, outcome.expected, strict=False):
-        allowed = set() if certain else {R.UNKNOWN, *WEAKER.get(expected, ())}
-        assert reason in {expected, *allowed}, outcome.deaths
+    left = list(outcome.expected)
+    for reason, certain in told:
+        # Who sees no starts misses a process that lives for less than a second.
+        while left and not honest(reason, left[0], certain=certain) and not variant.sees_starts:
+            left.pop(0)
+        assert left, outcome.deaths
+        assert honest(reason, left.pop(0), certain=certain), outcome.deaths
+
+
+def honest(reason: R, expected: R, *, certain: bool) -> bool:
+    """Whether one may be said in place of the other."""
+    return reason is expected or (not certain and reason in {R.UNKNOWN, *WEAKER.get(expected, ())})
