@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from http.client import HTTPException
 from pathlib import Path
@@ -55,6 +56,8 @@ class Promise(NamedTuple):
 REAL = Promise(latency=1 / 20, work=1 / 4, memory=80)
 STANDINS = Promise(latency=1 / 7, work=None, memory=140)
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+YOUTH_SECONDS = 15.0
+"""New processes are looked at more often at first."""
 GROWTH = 1.5
 """What one more kernel costs may rise so much from the first step to the second: noise."""
 
@@ -132,6 +135,7 @@ def bench_standins(directory: Path, size: Size, groups: str) -> list[Row]:
                 fleet.start_standins(count - len(fleet.pids))
                 fleet.settle()
                 wait_for_all(fleet, ours, peer)
+                time.sleep(YOUTH_SECONDS)
                 say(f"{count} stand-ins: {size.tick_seconds:g} s of ticks")
                 costs.append((count, measure_tick(ours, size.tick_seconds)))
             shape = f"{size.standins[-1]} stand-ins"

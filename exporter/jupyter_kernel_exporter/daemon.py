@@ -25,6 +25,7 @@ from jupyter_kernel_exporter.linux.cgroup import CgroupMemory
 from jupyter_kernel_exporter.linux.cpuquota import CpuQuotas
 from jupyter_kernel_exporter.linux.families import Families
 from jupyter_kernel_exporter.linux.gpu import Gpus
+from jupyter_kernel_exporter.linux.hiding import what_hides, what_hides_others
 from jupyter_kernel_exporter.linux.host import (
     boot_time,
     protect_from_oom,
@@ -41,6 +42,7 @@ from jupyter_kernel_exporter.model import (
     LiveKernel,
     ProcessId,
     Restarts,
+    Said,
     Sample,
     Snapshot,
 )
@@ -61,8 +63,12 @@ from jupyter_kernel_exporter.sources import Sources
 
 log = logging.getLogger(__name__)
 
-RESCAN_TICKS = 5
+RESCAN_TICKS = 15
 """The process table is listed so often at least, whatever linux tells of its changes."""
+HIDING_INTERVAL_SECONDS = 60.0
+"""How often it is looked whether linux hides processes: it does so by how /proc was mounted."""
+DELAY_ACCOUNTING_TICKS = 10
+"""A setting that people change, rarely."""
 DELAY_ACCOUNTING_SENTENCE = "linux does not account for delays: set sysctl kernel.task_delayacct=1"
 
 
@@ -96,6 +102,10 @@ class Daemon:
     _processes: Mapping[int, Process] = field(init=False, default_factory=dict)
     _pss: Mapping[ProcessId, int] = field(init=False, default_factory=dict)
     _pss_due: float = field(init=False, default=float("-inf"))
+    _delay_accounting: bool = field(init=False, default=False)
+    _hidden: str = field(init=False, default="")
+    _hiding_due: float = field(init=False, default=float("-inf"))
+    _ever_found: bool = field(init=False, default=False)
     _tick: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
@@ -117,8 +127,8 @@ class Daemon:
         quotas = None
         if self.sources.enabled("cgroup"):
             cgroupfs = settings["path.cgroupfs"]
-            self._cgroups = CgroupMemory(procfs, cgroupfs, descriptors)
-            quotas = CpuQuotas(procfs, cgroupfs, self.monotonic)
+            self._cgroups = CgroupMemory(cgroupfs, descriptors)
+            quotas = CpuQuotas(cgroupfs, self.monotonic)
         self._sampler = Sampler(
             procfs,
             self._cgroups,
@@ -133,12 +143,15 @@ class Daemon:
         """Begin to watch for ends."""
         if self.history is None:
             return
+        self.sources.begin()
         boot_id = self.sources.run("proc", read_boot_id, self._table.root) or ""
         self._obituaries = Obituaries(self.history, boot_id)
         self._roll = Roll(self.history, boot_id, conceals=self._privacy.conceals)
         self._ends = open_ends(
-            self.settings, self.sources, self.wake.set, self._sampler.cgroup_of, self._describe
+            self.settings, self.sources, self.wake.set, self._sampler.last_look, self._describe
         )
+        # What is opened here only, and could not be, stays down.
+        self.sources.end()
 
     def stop(self) -> None:
         """Watch for ends no more."""
@@ -153,16 +166,17 @@ class Daemon:
         began = self.monotonic()
         self.sources.begin()
         kernels = self._scan()
+        self._look_for_hiding(kernels, began)
         around = self._look_around(kernels)
+        said = self._hear()
         sampled = self.sources.run_each(
-            "proc", lambda kernel: self._sample(kernel, around), kernels
+            "proc", lambda kernel: self._sample(kernel, around, said.get(kernel.id)), kernels
         )
         live = self._foresee(sampled, around.monotonic)
-        self._sampler.forget_all_but({kernel.process for kernel in kernels})
         if self._cgroups is not None:
             self._cgroups.forget(before=around.monotonic)
         self._tick += 1
-        self._listen(live)
+        self._listen()
         snapshot = Snapshot(
             taken_at=around.now,
             kernels=tuple(live),
@@ -175,6 +189,8 @@ class Daemon:
             skipped_files=self._found.skipped,
         )
         self._look_into_ends()
+        # Not before: of those who have just ended somebody may want to know the last sample.
+        self._sampler.forget_all_but({kernel.process for kernel in kernels})
         self._snapshot = self._with_deaths(snapshot)
         return self._snapshot
 
@@ -200,7 +216,9 @@ class Daemon:
         if still and not for_processes and self._discovery.rests:
             self._meet(self._kernels, news=False)
             return self._kernels
-        changes = self.sources.run("proc", self._table.scan) or Changes((), ())
+        changes = Changes((), ())
+        if not still:
+            changes = self.sources.run("proc", self._table.scan) or changes
         if not self._recalled and self._table.processes:
             self._recall()
         moved = bool(changes.came or changes.went)
@@ -236,11 +254,11 @@ class Daemon:
             if news:
                 self.sources.run("history", self._obituaries.see, kernels)
 
-    def _listen(self, live: Sequence[LiveKernel]) -> None:
+    def _listen(self) -> None:
         """What is asked of the sources of ends once per tick."""
         if self._ends is None or self.history is None:
             return
-        self._ends.sampled(live)
+        self._ends.sampled(self._sampler.cgroups())
         if self.sources.enabled("iopub"):
             self.sources.run("iopub", self._ends.listen)
         self.sources.run("history", self.history.sync)
@@ -358,19 +376,34 @@ class Daemon:
             and process.id == kernel.process
         )
 
+    def _look_for_hiding(self, kernels: Sequence[Kernel], now: float) -> None:
+        """Say so if linux hides processes: without a kernel to be seen all would seem well.
+
+        That those outside a container are not seen is no fault if there ever were kernels inside.
+        """
+        known = kernels or (self._obituaries is not None and self._obituaries.death_counts())
+        if known and not self._ever_found:
+            self._ever_found = True
+            self._hiding_due = now
+        if now >= self._hiding_due:
+            self._hiding_due = now + HIDING_INTERVAL_SECONDS
+            look = what_hides_others if self._ever_found else what_hides
+            self._hidden = self.sources.run("proc", look, self._table.root) or ""
+        if self._hidden:
+            self.sources.report("proc", self._hidden)
+
     def _look_around(self, kernels: Sequence[Kernel]) -> Around:
         now = self.monotonic()
         host = gpu = None
-        delay_accounting = False
         if self.sources.enabled("host"):
             host = self.sources.run("host", read_host_memory, self._table.root)
         if self.gpus is not None and self.sources.enabled("nvml"):
             gpu = self.sources.run_within(1.0, "nvml", self.gpus.read)
-        if self.sources.enabled("delayacct"):
-            delay_accounting = bool(
+        if self.sources.enabled("delayacct") and self._tick % DELAY_ACCOUNTING_TICKS == 0:
+            self._delay_accounting = bool(
                 self.sources.run("delayacct", read_delay_accounting, self._table.root)
             )
-            if not delay_accounting:
+            if not self._delay_accounting:
                 self.sources.report("delayacct", DELAY_ACCOUNTING_SENTENCE)
         if self.sources.enabled("pss") and now >= self._pss_due:
             self._pss_due = now + PSS_INTERVAL_SECONDS
@@ -385,7 +418,7 @@ class Daemon:
             host=host,
             pss=self._pss,
             gpu=gpu or {},
-            delay_accounting=delay_accounting,
+            delay_accounting=self._delay_accounting,
         )
 
     def _foresee(self, sampled: Sequence[tuple[Kernel, Sample]], now: float) -> list[LiveKernel]:
@@ -397,8 +430,13 @@ class Daemon:
             for kernel, sample in sampled
         ]
 
-    def _sample(self, kernel: Kernel, around: Around) -> Sample | None:
-        said = None if self._ends is None else self._ends.said(kernel)
+    def _hear(self) -> Mapping[str, Said]:
+        """What kernels say of themselves, by id."""
+        if self._ends is None or not self.sources.enabled("iopub"):
+            return {}
+        return self.sources.run("iopub", self._ends.said) or {}
+
+    def _sample(self, kernel: Kernel, around: Around, said: Said | None) -> Sample | None:
         return self._sampler.sample(kernel, self._families.members(kernel.process), around, said)
 
 

@@ -52,12 +52,18 @@ class Outlooks:
 
         ``now`` is of a clock that never jumps. Kernels without any known limit are left out.
         """
-        sharers = Counter(
-            limit.place for sample in samples.values() for limit in sample.limits if limit.place
-        )
+        # Kernels of one cgroup mostly have the very same limits: those are looked at once.
+        number = Counter(id(sample.limits) for sample in samples.values())
+        distinct = {id(sample.limits): sample.limits for sample in samples.values()}
+        sharers: Counter[str] = Counter()
+        for key, limits in distinct.items():
+            for limit in limits:
+                if limit.place:
+                    sharers[limit.place] += number[key]
+        tightest = {key: find_tightest(limits) for key, limits in distinct.items()}
         found = {}
         for process, sample in samples.items():
-            series = choose(sample, sharers)
+            series = choose(sample, tightest[id(sample.limits)], sharers)
             if series is not None:
                 found[process] = self._look(process, series, now)
         self._forget_all_but(found)
@@ -80,12 +86,18 @@ class Outlooks:
             del self._outlooks[gone]
 
 
-def choose(sample: Sample, sharers: Mapping[str, int]) -> Series | None:
-    """What to observe of a kernel: what counts against the limit that would strike first.
+def find_tightest(limits: Iterable[MemoryLimit]) -> MemoryLimit | None:
+    """The limit that would strike first."""
+    return min(limits, key=_headroom, default=None)
+
+
+def choose(
+    sample: Sample, tightest: MemoryLimit | None, sharers: Mapping[str, int]
+) -> Series | None:
+    """What to observe of a kernel: what counts against its ``tightest`` limit.
 
     ``sharers`` says how many kernels live below each cgroup that has a limit.
     """
-    tightest = min(sample.limits, key=_headroom, default=None)
     if tightest is None:
         return None
     alone = tightest.scope is Scope.CGROUP and sharers.get(tightest.place, 0) <= 1

@@ -59,5 +59,6 @@ def test_a_quick_pace_leaves_nobody_out() -> None:
     lookout = Lookout()
     table = {pid: process(pid, 1.0) for pid in range(1, 4)}
     lookout.follow(table, 1000.0)
-    looks = [p for n in range(1, 601) for p in lookout.follow(table, 1000.0 + n / 10).look]
+    ticks = range(1, int(ROUND_SECONDS) * 10 + 1)
+    looks = [p for n in ticks for p in lookout.follow(table, 1000.0 + n / 10).look]
     assert sorted(p.id.pid for p in looks) == [1, 2, 3]

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from jupyter_kernel_exporter.model import MemoryLimit, ProcessId, Sample, Scope
-from jupyter_kernel_exporter.outlook import Outlooks, Series, choose
+from jupyter_kernel_exporter.outlook import Outlooks, Series, choose, find_tightest
 from support.snapshots import BARE_SAMPLE, GIB, MIB
 
 ADA, GRACE = ProcessId(1, 1), ProcessId(2, 2)
@@ -46,7 +46,7 @@ def test_what_is_observed(
     limits: tuple[MemoryLimit, ...], sharers: int, series: Series | None
 ) -> None:
     """What counts against the limit that would strike first."""
-    assert choose(sample(*limits), {"/pod": sharers}) == series
+    assert choose(sample(*limits), find_tightest(limits), {"/pod": sharers}) == series
 
 
 def test_who_grows_is_named_and_who_sits_beside_is_not() -> None:

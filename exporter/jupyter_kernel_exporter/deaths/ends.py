@@ -10,7 +10,7 @@ from jupyter_kernel_exporter.deaths.case import Clocks
 from jupyter_kernel_exporter.deaths.dossier import Dossier
 from jupyter_kernel_exporter.deaths.heard import Heard
 from jupyter_kernel_exporter.deaths.hearing import Hearing
-from jupyter_kernel_exporter.deaths.inquest import SCAN_LAG_SECONDS, Describe, Inquest
+from jupyter_kernel_exporter.deaths.inquest import SCAN_LAG_SECONDS, Describe, Inquest, LastLook
 from jupyter_kernel_exporter.deaths.iopub import Iopub
 from jupyter_kernel_exporter.deaths.oomwatch import OomWatch
 from jupyter_kernel_exporter.deaths.record import Death
@@ -22,7 +22,7 @@ from jupyter_kernel_exporter.linux.oomcounters import read_counters
 from jupyter_kernel_exporter.linux.oomlog import OomKill
 from jupyter_kernel_exporter.linux.procevents import ProcEvents
 from jupyter_kernel_exporter.linux.proctable import Process
-from jupyter_kernel_exporter.model import Kernel, LiveKernel, ProcessId, Restarts, Said
+from jupyter_kernel_exporter.model import Kernel, ProcessId, Restarts, Said
 from jupyter_kernel_exporter.settings import Settings
 from jupyter_kernel_exporter.sources import Sources
 
@@ -57,7 +57,6 @@ class Ends:
     oom: OomWatch
     hearing: Hearing | None
     sources: Sources
-    cgroup_of: Callable[[ProcessId], str | None]
     oom_kills: list[OomKill] = field(default_factory=list)
     """Of processes that are no kernel, since the last look."""
     aftermath: Aftermath | None = None
@@ -119,22 +118,13 @@ class Ends:
             for source in ("kmsg", "process_events", "pidfd"):
                 self.sources.report(source, "nobody watches: the thread has ended")
 
-    def said(self, kernel: Kernel) -> Said | None:
-        """What a living kernel says of itself; ``None`` while it is not listened to."""
-        return self.hearing.said(kernel) if self.hearing is not None else None
+    def said(self) -> Mapping[str, Said]:
+        """What kernels say of themselves, by id; of those that are listened to just now."""
+        return self.hearing.said() if self.hearing is not None else {}
 
-    def sampled(self, live: Sequence[LiveKernel]) -> None:
-        """Remember the newest look at each kernel, and how the OOM counters stand."""
-        samples = {kernel.kernel.process: kernel.sample for kernel in live}
-        paths = set()
-        for dossier in self.inquest.dossiers:
-            process = dossier.kernel.process
-            if process in samples:
-                dossier.sample = samples[process]
-                dossier.cgroup = self.cgroup_of(process) or dossier.cgroup
-            if dossier.cgroup is not None:
-                paths.add(dossier.cgroup)
-        self.oom.look(paths, time.monotonic())
+    def sampled(self, cgroups: Iterable[str]) -> None:
+        """Once per tick: note how the OOM counters of the kernels' cgroups stand."""
+        self.oom.look(cgroups, time.monotonic())
 
     def look(self, table: Mapping[int, Process], missing: frozenset[str]) -> list[Death]:
         """Take in what was noted since, and see which ends are explained now."""
@@ -177,7 +167,7 @@ def open_ends(
     settings: Settings,
     sources: Sources,
     wake: Callable[[], None],
-    cgroup_of: Callable[[ProcessId], str | None],
+    last_look: LastLook,
     describe: Describe,
 ) -> Ends:
     """Open every source of ends that is enabled and works here, and begin to watch."""
@@ -209,6 +199,6 @@ def open_ends(
         return hearing.facts(kernel_id) if hearing is not None else None
 
     interval = settings["sample.interval"]
-    inquest = Inquest(procfs, rootfs, watch, oom, hear, describe, interval, patiently)
+    inquest = Inquest(procfs, rootfs, watch, oom, hear, describe, interval, patiently, last_look)
     watch.start()
-    return Ends(watch, inquest, oom, hearing, sources, cgroup_of)
+    return Ends(watch, inquest, oom, hearing, sources)

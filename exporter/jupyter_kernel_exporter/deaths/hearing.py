@@ -1,6 +1,6 @@
 """Who is listened to: each kernel that is alive, and its last words for a while after its end."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from jupyter_kernel_exporter.deaths.dossier import Dossier
@@ -55,9 +55,9 @@ class Hearing:
         """What was heard of a kernel; ``None`` if it is not listened to."""
         return self.iopub.facts(kernel_id)
 
-    def said(self, kernel: Kernel) -> Said | None:
-        """What a living kernel says of itself; ``None`` while it is not listened to."""
-        return self.iopub.said(kernel.id)
+    def said(self) -> Mapping[str, Said]:
+        """What kernels say of themselves, by id; of those that are listened to just now."""
+        return self.iopub.said()
 
     def problem(self) -> str:
         """Why less is heard than could be, in one sentence; empty if nothing is wrong."""

@@ -22,7 +22,7 @@ from jupyter_kernel_exporter.deaths.record import Death, RestartCause
 from jupyter_kernel_exporter.deaths.restarts import Restarter
 from jupyter_kernel_exporter.deaths.watch import NEWBORN_SECONDS, Ended, Noted, Watch
 from jupyter_kernel_exporter.linux.proctable import Process
-from jupyter_kernel_exporter.model import Kernel, ProcessId, Restarts
+from jupyter_kernel_exporter.model import Kernel, ProcessId, Restarts, Sample
 
 LAG_SECONDS = 0.1
 """How late a new process is seen where linux tells of it, on a busy machine."""
@@ -31,13 +31,15 @@ SCAN_LAG_SECONDS = 0.3
 KEPT_SECONDS = 900.0
 """How long the end of a kernel is remembered here, in case that it comes back."""
 ENDS_KEPT = 10_000
-FILE_TURNS = 3
+FILE_TURNS = 5
 """In so many ticks the files of kernels that live are looked at once."""
 
 Hear = Callable[[str], Heard | None]
 """What was heard of a kernel on iopub."""
 Describe = Callable[[Newborn], Kernel | None]
 """A kernel that ended before any scan, from its connection file."""
+LastLook = Callable[[ProcessId], tuple[Sample | None, str | None]]
+"""The newest sample of a kernel, and the directory of its memory cgroup."""
 
 
 @dataclass(slots=True)
@@ -63,6 +65,7 @@ class Inquest:
     interval_seconds: float
     """Between two scans."""
     patiently: Patiently = at_once
+    last_look: LastLook = lambda _: (None, None)  # nobody looks
     _dossiers: dict[ProcessId, Dossier] = field(default_factory=dict, init=False)
     """Of the processes that are alive, as far as is known."""
     _newest: dict[str, Dossier] = field(default_factory=dict, init=False)
@@ -155,6 +158,8 @@ class Inquest:
         for ended in noted.ended:
             self._ends[ended.process] = ended
             dossier = self._dossiers.pop(ended.process, None)
+            if dossier is not None:
+                dossier.sample, dossier.cgroup = self.last_look(ended.process)
             born_dead = self._newborn.pop(ended.process, None)
             if dossier is None and born_dead is not None:
                 dossier = self._stillborn(born_dead, table)

@@ -119,11 +119,12 @@ class Iopub:
             known = self._watched.get(kernel_id)
             return None if known is None else known.ear.facts(self._clock())
 
-    def said(self, kernel_id: str) -> Said | None:
-        """What a living kernel says of itself; ``None`` while it is not listened to."""
+    def said(self) -> dict[str, Said]:
+        """What kernels say of themselves, by id; of those that are listened to just now."""
+        now = self._clock()
         with self._lock:
-            known = self._watched.get(kernel_id)
-            return None if known is None else known.ear.summary(self._clock())
+            summaries = ((name, known.ear.summary(now)) for name, known in self._watched.items())
+            return {name: summary for name, summary in summaries if summary is not None}
 
     def problem(self) -> str:
         """Why less is heard than could be, in one sentence; empty if nothing is wrong."""

@@ -13,7 +13,7 @@ from jupyter_kernel_exporter.linux.proc import CLOCK_TICKS
 from jupyter_kernel_exporter.linux.proctable import Process
 
 YOUNG_SECONDS = 10.0
-ROUND_SECONDS = 60.0
+ROUND_SECONDS = 120.0
 """Within this time every process gets its turn."""
 
 

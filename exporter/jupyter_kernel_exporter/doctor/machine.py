@@ -6,7 +6,7 @@ import tempfile
 
 from jupyter_kernel_exporter.doctor.probe import Seen
 from jupyter_kernel_exporter.doctor.site import Site
-from jupyter_kernel_exporter.linux.cgroup import CgroupMemory, find_version
+from jupyter_kernel_exporter.linux.cgroup import CgroupMemory, find_version, read_paths
 from jupyter_kernel_exporter.linux.gpu import Gpus, has_driver
 from jupyter_kernel_exporter.linux.host import read_delay_accounting, read_host_memory
 from jupyter_kernel_exporter.linux.kept import Descriptors
@@ -35,7 +35,7 @@ def try_cgroup(site: Site) -> Seen:
     """The memory cgroups of the kernels, or else of this process: limits, and counts of kills."""
     cgroupfs = site.settings["path.cgroupfs"]
     version = find_version(cgroupfs)
-    cgroups = CgroupMemory(site.procfs, cgroupfs, Descriptors(0))
+    cgroups = CgroupMemory(cgroupfs, Descriptors(0))
     paths = cgroup_paths(site, cgroups)
     there = [path for path in paths if os.path.isdir(path)]
     if paths and not there:
@@ -56,7 +56,8 @@ def cgroup_paths(site: Site, cgroups: CgroupMemory) -> list[str]:
     pids = [subject.process.pid for subject in site.subjects]
     if not pids and site.own_pid is not None:
         pids = [site.own_pid]
-    return sorted({path for pid in pids if (path := cgroups.path_of(pid)) is not None})
+    found = (read_paths(site.procfs, pid) for pid in pids)
+    return sorted({cgroups.directory(paths) for paths in found if paths is not None})
 
 
 def try_nvml(site: Site) -> Seen:

@@ -97,7 +97,7 @@ def _version(site: Site) -> Version:
 
 def _paths(site: Site) -> list[str]:
     cgroupfs = site.settings["path.cgroupfs"]
-    paths = cgroup_paths(site, CgroupMemory(site.procfs, cgroupfs, Descriptors(0)))
+    paths = cgroup_paths(site, CgroupMemory(cgroupfs, Descriptors(0)))
     there = [path for path in paths if os.path.isdir(path)]
     if not there:
         raise Unavailable(f"no cgroup of a kernel is found below {cgroupfs}")

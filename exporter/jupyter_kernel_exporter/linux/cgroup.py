@@ -131,25 +131,21 @@ class _Level:
 class CgroupMemory:
     """What the control groups still grant; each is read once per tick, however many share it.
 
-    ``procfs`` and ``cgroupfs`` are the host's. Times are any clock's seconds, given by the caller.
+    ``cgroupfs`` is the host's. Times are any clock's seconds, given by the caller.
     """
 
-    def __init__(self, procfs: str, cgroupfs: str, descriptors: Descriptors) -> None:
-        self._procfs = procfs
+    def __init__(self, cgroupfs: str, descriptors: Descriptors) -> None:
         self._cgroupfs = cgroupfs
         self._descriptors = descriptors
         self._version: Version | None = None
         self._levels: dict[str, _Level] = {}
 
-    def path_of(self, pid: int) -> str | None:
-        """Path of the cgroup that a process' memory is charged to; ``None`` if it is gone.
+    def directory(self, paths: Mapping[str, str]) -> str:
+        """Of the cgroup that the memory of a process in ``paths`` is charged to.
 
         Raises :exc:`Unavailable` if it lies outside of what this process can see.
         """
         version = self._find()
-        paths = read_paths(self._procfs, pid)
-        if paths is None:
-            return None
         path = paths.get("memory", paths.get("", "/"))
         if path.startswith("/.."):
             raise Unavailable(

@@ -8,10 +8,8 @@ Version 1 (scheduler/sched-bwc): ``cpu.cfs_quota_us`` (-1: none) and ``cpu.cfs_p
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-
-from jupyter_kernel_exporter.linux.cgroup import read_paths
 
 AGE_SECONDS = 10.0
 """Quotas are changed by people and managers, rarely."""
@@ -31,27 +29,23 @@ def parse_quota(raw: bytes) -> float | None:
 class CpuQuotas:
     """What the control groups allow; each is read every ten seconds, however many share it.
 
-    ``procfs`` and ``cgroupfs`` are the host's.
+    ``cgroupfs`` is the host's.
     """
 
-    procfs: str
     cgroupfs: str
     clock: Callable[[], float]
     _quotas: dict[str, float | None] = field(default_factory=dict, init=False)
     _read_at: float = field(default=float("-inf"), init=False)
 
-    def limit(self, pid: int) -> float | None:
-        """The tightest quota of a process' chain, in processors.
+    def limit(self, paths: Mapping[str, str]) -> float | None:
+        """The tightest quota of the chain of a process in ``paths``, in processors.
 
-        ``None`` without one, or if the process is gone.
+        ``None`` without one.
         """
         now = self.clock()
         if now - self._read_at >= AGE_SECONDS:
             self._quotas.clear()
             self._read_at = now
-        paths = read_paths(self.procfs, pid)
-        if paths is None:
-            return None
         if "cpu" in paths:
             path, root = paths["cpu"], f"{self.cgroupfs}/cpu"
         else:

@@ -50,7 +50,7 @@ def read_boot_id(root: str) -> str:
 def read_delay_accounting(root: str) -> bool:
     """Whether linux accounts for delays: until 5.13 always, then by kernel.task_delayacct."""
     try:
-        with open(f"{root}/sys/kernel/task_delayacct", "rb") as file:
+        with open(f"{root}/sys/kernel/task_delayacct", "rb", buffering=0) as file:
             return file.read().strip() == b"1"
     except FileNotFoundError:
         return True

@@ -51,12 +51,9 @@ class KeptFile:
         Raises :exc:`PermissionError` where it may not be read.
         """
         try:
-            fd = self._fd if self._fd >= 0 else self._open()
-            try:
-                return os.pread(fd, self.size, 0)
-            finally:
-                if fd != self._fd:
-                    os.close(fd)
+            if self._fd >= 0:
+                return os.pread(self._fd, self.size, 0)
+            return self._open_and_read()
         except GONE:
             return None
         except OSError as error:
@@ -64,12 +61,16 @@ class KeptFile:
                 return None
             raise
 
-    def _open(self) -> int:
+    def _open_and_read(self) -> bytes:
         fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         if self.descriptors.spare():
             self._fd = fd
             self.descriptors.kept += 1
-        return fd
+        try:
+            return os.pread(fd, self.size, 0)
+        finally:
+            if fd != self._fd:
+                os.close(fd)
 
     def close(self) -> None:
         """Give the descriptor back."""

@@ -220,12 +220,6 @@ def parse_address_space_limit(raw: bytes) -> int | None:
     return None if soft == b"unlimited" else int(soft)
 
 
-def read_address_space_limit(root: str, pid: int) -> int | None:
-    """RLIMIT_AS of a process in bytes; ``None`` if unlimited or the process is gone."""
-    raw = _read(f"{root}/{pid}/limits")
-    return parse_address_space_limit(raw) if raw else None
-
-
 def parse_cpu_limit(raw: bytes) -> int | None:
     """Parse the hard ``Max cpu time`` of ``/proc/PID/limits``, seconds; ``None`` if unlimited."""
     at = raw.index(b"Max cpu time")

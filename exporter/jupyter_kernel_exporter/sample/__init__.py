@@ -1,20 +1,20 @@
 """2. A kernel -> Sample: memory, CPU, I/O, limits and headroom.
 
 This is the hot path: it runs each second for each kernel and each of its descendants. So files
-are kept open, and ``/proc/PID/stat`` is the pulse: while its bytes stay the same the process has
-not run for a clock tick, and what was read before still holds. Only when it took up memory or work,
-and at the latest every :data:`RENEWAL_TICKS` looks, are the other files read: an idle kernel's own
-threads move its pulse every few seconds.
+are kept open, and resident memory and the CPU clock are the pulse: while they stay as they are,
+what was read before still holds. Only when a kernel took up memory or work, and at the latest
+every :data:`RENEWAL_TICKS` looks, are the other files read.
 """
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from jupyter_kernel_exporter.linux.cgroup import CgroupMemory
+from jupyter_kernel_exporter.linux.cpuclock import is_own_namespace
 from jupyter_kernel_exporter.linux.cpuquota import CpuQuotas
 from jupyter_kernel_exporter.linux.host import HostMemory
 from jupyter_kernel_exporter.linux.kept import Descriptors
-from jupyter_kernel_exporter.linux.proc import CLOCK_TICKS, Stat, read_address_space_limit
+from jupyter_kernel_exporter.linux.proc import CLOCK_TICKS, Stat
 from jupyter_kernel_exporter.model import (
     Kernel,
     MemoryLimit,
@@ -26,12 +26,12 @@ from jupyter_kernel_exporter.model import (
 )
 from jupyter_kernel_exporter.sample.activity import Activity
 from jupyter_kernel_exporter.sample.cpu import FamilyCpu
-from jupyter_kernel_exporter.sample.files import Details, Pulse
+from jupyter_kernel_exporter.sample.files import Bounds, Details, Pulse
 from jupyter_kernel_exporter.sources import Unavailable
 
 WORK_TICKS = 3
 """Clock ticks of CPU time, since the other files were read, that count as work."""
-RENEWAL_TICKS = 10
+RENEWAL_TICKS = 20
 """Looks after which everything is read again, moved or not."""
 PASSES_MAX = 5
 """How often a family is read again at most because somebody ended meanwhile."""
@@ -61,10 +61,12 @@ class Around:
 class _Watched:
     """What is kept of one kernel from look to look."""
 
-    def __init__(self, kernel: Kernel, procfs: str, descriptors: Descriptors, io: bool) -> None:
+    def __init__(
+        self, kernel: Kernel, procfs: str, descriptors: Descriptors, *, io: bool, clock: bool
+    ) -> None:
         self.kernel_id = kernel.id
         self.process = kernel.process
-        self.own = Pulse(procfs, kernel.process, descriptors)
+        self.own = Pulse(procfs, kernel.process, descriptors, clock=clock)
         self.members = {kernel.process: self.own}
         self.details = Details(procfs, kernel.process.pid, descriptors, io)
         self.cpu = FamilyCpu()
@@ -74,7 +76,7 @@ class _Watched:
         """The newest look, and what the kernel said of itself then."""
         self.looked_at: tuple[int, int] | None = None
         """CPU ticks and RSS when the other files were read last."""
-        self.address_space: int | None = None
+        self.bounds = Bounds(procfs, kernel.process.pid, descriptors)
         self.cgroup: str | None = None
         self.cpu_limit_cores: float | None = None
 
@@ -83,6 +85,7 @@ class _Watched:
 
     def close(self) -> None:
         self.details.close()
+        self.bounds.close()
         for member in self.members.values():
             member.close()
 
@@ -106,6 +109,7 @@ class Sampler:
         self._report = report
         self._io = io
         self._quotas = quotas
+        self._clock = is_own_namespace(procfs)
         self._around: Around | None = None
         self._shared: dict[str | None, tuple[MemoryLimit, ...]] = {}
         """By cgroup: limits that all kernels in it have in common, in the present tick."""
@@ -121,10 +125,14 @@ class Sampler:
             if self._process_of.get(watched.kernel_id) == gone:
                 del self._process_of[watched.kernel_id]
 
-    def cgroup_of(self, process: ProcessId) -> str | None:
-        """Directory of the cgroup that a kernel's memory was charged to at the last look."""
+    def last_look(self, process: ProcessId) -> tuple[Sample | None, str | None]:
+        """The newest sample of a kernel, and the cgroup directory its memory was charged to."""
         watched = self._watched.get(process)
-        return None if watched is None else watched.cgroup
+        return (None, None) if watched is None else (watched.sample, watched.cgroup)
+
+    def cgroups(self) -> set[str]:
+        """Directories of the cgroups that the kernels of the newest tick live in."""
+        return {path for path in self._shared if path is not None}
 
     def sample(
         self,
@@ -142,14 +150,21 @@ class Sampler:
         if watched is None:
             watched = self._watch(kernel, descendants)
         own = watched.own
-        family = self._look_at_family(watched, descendants)
-        if not family or own.ended:
-            return None
-        stat = family[kernel.process]
         renew = (around.tick + kernel.process.pid) % RENEWAL_TICKS == 0
-        if not renew and len(family) == 1 and self._is_still(watched, kernel, around, said):
+        alone = not descendants and len(watched.members) == 1
+        stat = own.look(closely=renew or not alone)
+        if stat is None or own.ended:
+            return None
+        if alone and not renew and self._is_still(watched, kernel, around, said):
             assert watched.sample is not None  # else it would not be still
-            return watched.sample._replace(limits=self._limits(watched, stat, around))
+            watched.sample = watched.sample._replace(limits=self._limits(watched, stat, around))
+            return watched.sample
+        family = {kernel.process: stat}
+        if not alone:
+            family = self._look_at_family(watched, descendants)
+            if not family or own.ended:
+                return None
+            stat = family[kernel.process]
         children = [m for m in watched.members.values() if m is not own and not m.ended]
         self._look_at_files(watched, stat, renew)
         user, system = watched.cpu.update(family, descendants)
@@ -210,12 +225,11 @@ class Sampler:
             watched.looked_at = ticks, rss
             for source, problem in watched.details.look():
                 self._report(source, problem)
-            if renew or before is None:
-                self._look_at_settings(watched, watched.process.pid)
+            self._look_at_bounds(watched)
 
     def _watch(self, kernel: Kernel, descendants: Collection[ProcessId]) -> _Watched:
         """Begin with a kernel. If its wrapper stood in for it, its counters go on from there."""
-        watched = _Watched(kernel, self._procfs, self._descriptors, self._io)
+        watched = _Watched(kernel, self._procfs, self._descriptors, io=self._io, clock=self._clock)
         wrapper = self._watched.get(self._process_of.get(kernel.id, kernel.process))
         if wrapper is not None and not wrapper.has_ended():  # else it was restarted
             watched.cpu, watched.activity = wrapper.cpu, wrapper.activity
@@ -238,8 +252,6 @@ class Sampler:
             if stat is None:
                 return {}
             family = {watched.process: stat}
-            if not descendants and len(watched.members) == 1:
-                break
             for process in descendants:
                 member = watched.members.get(process)
                 if member is None:
@@ -257,13 +269,14 @@ class Sampler:
                 watched.members.pop(process).close()
         return family
 
-    def _look_at_settings(self, watched: _Watched, pid: int) -> None:
-        """Read what seldom changes: the process' own limit, and which cgroup it is in."""
-        watched.address_space = read_address_space_limit(self._procfs, pid)
-        if self._cgroups is not None:
+    def _look_at_bounds(self, watched: _Watched) -> None:
+        """Read what seldom changes, and matters as soon as it does."""
+        watched.bounds.look()
+        paths = watched.bounds.cgroups
+        if self._cgroups is not None and paths is not None:
             try:
-                watched.cgroup = self._cgroups.path_of(pid)
-                watched.cpu_limit_cores = self._quotas.limit(pid) if self._quotas else None
+                watched.cgroup = self._cgroups.directory(paths)
+                watched.cpu_limit_cores = self._quotas.limit(paths) if self._quotas else None
             except Unavailable as error:
                 self._report("cgroup", str(error))
 
@@ -274,7 +287,7 @@ class Sampler:
         shared = self._shared.get(watched.cgroup)
         if shared is None:
             shared = self._shared[watched.cgroup] = self._limits_of(watched.cgroup, around)
-        limit = watched.address_space
+        limit = watched.bounds.address_space
         if limit is None:
             return shared
         return (MemoryLimit(Scope.RLIMIT, limit, max(0, limit - stat.vsize)), *shared)

@@ -1,27 +1,40 @@
 """The files of one process that are looked at again and again."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from jupyter_kernel_exporter.linux.cgroup import parse_paths
+from jupyter_kernel_exporter.linux.cpuclock import CpuClock
 from jupyter_kernel_exporter.linux.kept import Descriptors, KeptFile
 from jupyter_kernel_exporter.linux.proc import (
     GONE,
     PAGE_SIZE,
     Stat,
+    parse_address_space_limit,
     parse_io,
     parse_stat,
     parse_status,
 )
 from jupyter_kernel_exporter.model import ProcessId
 
+REST_SECONDS = 0.001
+"""So much CPU time, a tenth of a clock tick, is no reason to read ``/proc/PID/stat``."""
+
 
 class Pulse:
-    """What is read of every process at every look: ``/proc/PID/stat``, and RSS when it moved."""
+    """What is looked at of every process at every look.
+
+    RSS, from ``statm``, is read each time. While it stays the same and the process has spent next
+    to no CPU time, ``stat``, which takes five times as long, cannot have changed by more than that.
+    """
 
     __slots__ = (
+        "_clock",
         "_process",
+        "_spent",
         "_stat",
         "_stat_file",
+        "_statm",
         "_statm_file",
         "anonymous_bytes",
         "ended",
@@ -30,8 +43,14 @@ class Pulse:
         "rss_bytes",
     )
 
-    def __init__(self, procfs: str, process: ProcessId, descriptors: Descriptors) -> None:
+    def __init__(
+        self, procfs: str, process: ProcessId, descriptors: Descriptors, *, clock: bool = False
+    ) -> None:
         self._process = process
+        # Only where its pid means the same process to system calls.
+        self._clock = CpuClock(process.pid) if clock else None
+        self._spent = 0.0
+        self._statm = b""
         self._stat_file = KeptFile(f"{procfs}/{process.pid}/stat", descriptors, 1024)
         self._statm_file = KeptFile(f"{procfs}/{process.pid}/statm", descriptors, 128)
         self._stat: Stat | None = None
@@ -45,12 +64,29 @@ class Pulse:
         self.ended = False
         """It has ended; somebody has yet to wait for it."""
 
-    def look(self) -> Stat | None:
-        """Read again; ``None`` once the process is gone: it has ended and was waited for."""
+    def look(self, *, closely: bool = True) -> Stat | None:
+        """Look again; ``None`` once the process is gone: it has ended and was waited for.
+
+        Unless it is looked at ``closely``, the time of children that have ended may come late.
+        """
+        # Since linux 6.16 statm adds up what each CPU still holds back of RSS; stat never does.
+        statm = self._statm_file.read()
+        if not statm:
+            return None
+        spent = self._clock.read() if self._clock is not None else None
+        if (
+            not closely
+            and spent is not None
+            and 0.0 <= spent - self._spent < REST_SECONDS
+            and statm == self._statm
+        ):
+            self.moved = False
+            return self._stat
         raw = self._stat_file.read()
         if not raw:
             return None
-        self.moved = raw != self.raw
+        self.moved = raw != self.raw or statm != self._statm
+        self._spent = spent or 0.0
         if not self.moved:
             return self._stat
         stat = parse_stat(raw)
@@ -58,11 +94,8 @@ class Pulse:
             return None
         # A main thread may end before the others: the process then looks dead and is not.
         self.ended = stat.state in "ZX" and stat.threads <= 1
-        # Since linux 6.16 statm adds up what each CPU still holds back of RSS; stat never does.
-        statm = self._statm_file.read()
-        if not statm:
-            return None
         self.raw = raw
+        self._statm = statm
         _, resident, shared, _ = statm.split(b" ", 3)
         self.rss_bytes = int(resident) * PAGE_SIZE
         self.anonymous_bytes = self.rss_bytes - int(shared) * PAGE_SIZE
@@ -137,6 +170,36 @@ class Details:
         for file in (self._status_file, self._io_file, self._oom_score_file):
             if file is not None:
                 file.close()
+
+
+class Bounds:
+    """What bounds a process: its own limit, and the cgroups that it is in."""
+
+    __slots__ = ("_cgroup", "_cgroup_file", "_limits", "_limits_file", "address_space", "cgroups")
+
+    def __init__(self, procfs: str, pid: int, descriptors: Descriptors) -> None:
+        self._limits_file = KeptFile(f"{procfs}/{pid}/limits", descriptors)
+        self._cgroup_file = KeptFile(f"{procfs}/{pid}/cgroup", descriptors)
+        self._limits = self._cgroup = b""
+        self.address_space: int | None = None
+        """RLIMIT_AS, bytes; ``None`` without one."""
+        self.cgroups: Mapping[str, str] | None = None
+        """Paths by controller; ``None`` until they could be read."""
+
+    def look(self) -> None:
+        """Read again. Mostly nothing has changed, and there is nothing to parse."""
+        limits, cgroup = self._limits_file.read(), self._cgroup_file.read()
+        if limits and limits != self._limits:
+            self._limits = limits
+            self.address_space = parse_address_space_limit(limits)
+        if cgroup and cgroup != self._cgroup:
+            self._cgroup = cgroup
+            self.cgroups = parse_paths(os.fsdecode(cgroup))
+
+    def close(self) -> None:
+        """Close the files."""
+        self._limits_file.close()
+        self._cgroup_file.close()
 
 
 def count_open_fds(directory: str) -> int | None:

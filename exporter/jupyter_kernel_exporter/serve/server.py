@@ -25,7 +25,7 @@ from jupyter_kernel_exporter.settings import Address
 
 log = logging.getLogger(__name__)
 
-HOUSEKEEPING_SECONDS = 1.0
+HOUSEKEEPING_SECONDS = 3.0
 """How often connections are looked at, the lock's files too, and uvicorn renews its ``Date``."""
 MOST_CONNECTIONS = 512
 """Handshakes included. With more than that, whoever waits longest without a request has to go."""

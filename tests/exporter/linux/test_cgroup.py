@@ -19,6 +19,7 @@ from jupyter_kernel_exporter.linux.cgroup import (
     parse_limit,
     parse_paths,
     parse_reclaimable,
+    read_paths,
 )
 from jupyter_kernel_exporter.linux.kept import Descriptors
 from jupyter_kernel_exporter.sources import Unavailable
@@ -50,10 +51,14 @@ def group_v1(path: Path, usage: int, limit: bytes = V1_UNLIMITED, cache: int = 0
     )
 
 
-def process(root: Path, pid: int, cgroup: str) -> None:
-    """A process in a made-up /proc."""
-    (root / str(pid)).mkdir(parents=True)
-    (root / str(pid) / "cgroup").write_text(cgroup)
+PROCESSES = {
+    1: "0::/user.slice/alice.service\n",
+    2: "0::/user.slice/bob.service\n",
+    3: "0::/\n",
+    4: "0::/../../system.slice\n",
+    5: "0::/user.slice/gone.service (deleted)\n",
+}
+"""What /proc/PID/cgroup says."""
 
 
 @pytest.fixture
@@ -65,19 +70,13 @@ def v2(tmp_path: Path) -> CgroupMemory:
     group_v2(root / "user.slice", 3000 * MIB, b"4294967296")
     group_v2(root / "user.slice/alice.service", 700 * MIB, b"1073741824", cache=100 * MIB)
     group_v2(root / "user.slice/bob.service", 2300 * MIB)
-    process(tmp_path / "proc", 1, "0::/user.slice/alice.service\n")
-    process(tmp_path / "proc", 2, "0::/user.slice/bob.service\n")
-    process(tmp_path / "proc", 3, "0::/\n")
-    process(tmp_path / "proc", 4, "0::/../../system.slice\n")
-    process(tmp_path / "proc", 5, "0::/user.slice/gone.service (deleted)\n")
-    return CgroupMemory(str(tmp_path / "proc"), str(root), Descriptors(1000))
+    return CgroupMemory(str(root), Descriptors(1000))
 
 
-def headroom(memory: CgroupMemory, pid: int, now: float = 0.0) -> Headroom | None:
-    """The headroom of a process, with the last name of the cgroup that it is in."""
-    path = memory.path_of(pid)
-    assert path is not None
-    found = memory.headroom(path, now)
+def headroom(memory: CgroupMemory, process: int | str, now: float = 0.0) -> Headroom | None:
+    """The headroom of a process, or of one with that text; with the last name of the cgroup."""
+    text = process if isinstance(process, str) else PROCESSES[process]
+    found = memory.headroom(memory.directory(parse_paths(text)), now)
     return found and found._replace(path=found.path.rpartition("/")[2])
 
 
@@ -126,12 +125,12 @@ def test_more_used_than_allowed_leaves_nothing(tmp_path: Path, v2: CgroupMemory)
 def test_a_cgroup_out_of_sight_is_said(v2: CgroupMemory) -> None:
     """In a cgroup namespace of its own the exporter cannot see the others."""
     with pytest.raises(Unavailable, match="cgroup namespace"):
-        v2.path_of(4)
+        headroom(v2, 4)
 
 
-def test_a_process_that_is_gone_has_no_cgroup(v2: CgroupMemory) -> None:
+def test_a_process_that_is_gone_has_no_cgroup(tmp_path: Path) -> None:
     """Gone is normal."""
-    assert v2.path_of(99) is None
+    assert read_paths(str(tmp_path), 99) is None
 
 
 def test_files_are_closed_when_nobody_asks(v2: CgroupMemory) -> None:
@@ -150,9 +149,9 @@ def test_version_1_with_its_own_mount(tmp_path: Path) -> None:
     (root / "unified/cgroup.controllers").write_text("\n")
     group_v1(root / "memory/docker", 500 * MIB, b"1073741824\n", cache=76 * MIB)
     group_v1(root / "memory/docker/abc", 500 * MIB)
-    process(tmp_path / "proc", 1, "5:cpu,cpuacct:/\n4:memory:/docker/abc\n0::/elsewhere\n")
-    memory = CgroupMemory(str(tmp_path / "proc"), str(root), Descriptors(1000))
-    assert headroom(memory, 1) == Headroom(1024 * MIB, 600 * MIB, "docker")
+    memory = CgroupMemory(str(root), Descriptors(1000))
+    text = "5:cpu,cpuacct:/\n4:memory:/docker/abc\n0::/elsewhere\n"
+    assert headroom(memory, text) == Headroom(1024 * MIB, 600 * MIB, "docker")
 
 
 def test_no_memory_controller_is_unavailable(tmp_path: Path) -> None:
@@ -216,8 +215,8 @@ def test_a_real_cgroup(real_group: Path) -> None:
         child.stdin.write(b"\n")
         child.stdin.flush()
         child.stdout.readline()
-        memory = CgroupMemory("/proc", "/sys/fs/cgroup", Descriptors(1000))
-        found = headroom(memory, child.pid)
+        memory = CgroupMemory("/sys/fs/cgroup", Descriptors(1000))
+        found = headroom(memory, Path(f"/proc/{child.pid}/cgroup").read_text())
         assert found is not None
         assert found.limit_bytes == 64 * MIB
         assert 20 * MIB < found.headroom_bytes < 32 * MIB

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from jupyter_kernel_exporter.linux.cgroup import parse_paths, read_paths
 from jupyter_kernel_exporter.linux.cpuquota import AGE_SECONDS, CpuQuotas, parse_quota
 
 
@@ -18,16 +19,14 @@ class Clock:
         return self.now
 
 
-def site(tmp_path: Path, cgroup: str, files: dict[str, str]) -> tuple[CpuQuotas, Clock]:
-    """A machine with one process, 7, in ``cgroup`` (as /proc/PID/cgroup has it)."""
-    (tmp_path / "proc/7").mkdir(parents=True)
-    (tmp_path / "proc/7/cgroup").write_text(cgroup)
+def site(tmp_path: Path, files: dict[str, str]) -> tuple[CpuQuotas, Clock]:
+    """A machine with these files of cgroups."""
     for name, text in files.items():
         path = tmp_path / "cgroup" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     clock = Clock()
-    return CpuQuotas(str(tmp_path / "proc"), str(tmp_path / "cgroup"), clock), clock
+    return CpuQuotas(str(tmp_path / "cgroup"), clock), clock
 
 
 @pytest.mark.parametrize(
@@ -69,24 +68,19 @@ def test_the_tightest_of_the_chain(
     tmp_path: Path, cgroup: str, files: dict[str, str], processors: float | None
 ) -> None:
     """Whichever cgroup allows least; the root of the tree has no quota."""
-    quotas, _ = site(tmp_path, cgroup, files)
-    assert quotas.limit(7) == processors
-
-
-def test_a_process_that_is_gone(tmp_path: Path) -> None:
-    """Nobody has no quota."""
-    quotas, _ = site(tmp_path, "0::/a\n", {})
-    assert quotas.limit(8) is None
+    quotas, _ = site(tmp_path, files)
+    assert quotas.limit(parse_paths(cgroup)) == processors
 
 
 def test_changes_are_seen_after_a_while(tmp_path: Path) -> None:
     """A quota is read again when it has grown old."""
-    quotas, clock = site(tmp_path, "0::/a\n", {"a/cpu.max": "50000 100000\n"})
-    assert quotas.limit(7) == 0.5
+    quotas, clock = site(tmp_path, {"a/cpu.max": "50000 100000\n"})
+    paths = parse_paths("0::/a\n")
+    assert quotas.limit(paths) == 0.5
     (tmp_path / "cgroup/a/cpu.max").write_text("max 100000\n")
-    assert quotas.limit(7) == 0.5
+    assert quotas.limit(paths) == 0.5
     clock.now += AGE_SECONDS
-    assert quotas.limit(7) is None
+    assert quotas.limit(paths) is None
 
 
 @pytest.mark.skipif(
@@ -108,7 +102,9 @@ def test_a_real_cgroup() -> None:
     try:
         (folder / "cpu.cfs_quota_us").write_text("30000")
         (folder / "cgroup.procs").write_text(str(child))
-        assert CpuQuotas("/proc", "/sys/fs/cgroup", time.monotonic).limit(child) == 0.3
+        paths = read_paths("/proc", child)
+        assert paths is not None
+        assert CpuQuotas("/sys/fs/cgroup", time.monotonic).limit(paths) == 0.3
     finally:
         os.kill(child, 9)
         os.waitpid(child, 0)

@@ -138,7 +138,8 @@ def test_reading_a_real_process() -> None:
         assert proc.read_environment("/proc", pid, ["JUPYTERHUB_USER"]) == {
             "JUPYTERHUB_USER": "alice"
         }
-        assert proc.read_address_space_limit("/proc", pid) == 1 << 34
+        limits = Path(f"/proc/{pid}/limits").read_bytes()
+        assert proc.parse_address_space_limit(limits) == 1 << 34
         pss = proc.read_pss("/proc", pid)
         status = proc.parse_status(Path(f"/proc/{pid}/status").read_bytes())
         assert pss is not None
