@@ -1,7 +1,5 @@
 """The project as a whole: its commands, its locks, its compose file."""
 
-import importlib.util
-import json
 import os
 import re
 import shutil
@@ -15,6 +13,7 @@ import pytest
 import yaml
 
 from jupyter_kernel_exporter import __version__
+from support.compose import docker_compose, services
 from support.promql import ROOT
 
 NOT_OURS = {".git", ".venv", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
@@ -178,15 +177,6 @@ def compose() -> Any:
     return yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 
 
-def docker_compose(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Docker compose itself. Its Python wrapper would hide the exit status."""
-    package = importlib.util.find_spec("compose")
-    assert package is not None
-    assert package.origin is not None
-    program = Path(package.origin).parent / "docker-compose"
-    return subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
-
-
 def test_docker_compose_accepts_its_file(tmp_path: Path) -> None:
     """With every profile; and it would say so if it did not."""
     done = docker_compose("-f", str(ROOT / "docker-compose.yml"), "--profile", "*", "config", "-q")
@@ -215,12 +205,7 @@ def test_the_compose_file_fits_its_schema() -> None:
 @pytest.mark.parametrize("name", compose()["services"])
 def test_a_service_has_no_more_rights_than_it_needs(name: str) -> None:
     """Pinned, read-only, on loopback, without capabilities but the exporter's three."""
-    service = json.loads(
-        docker_compose(
-            *("-f", str(ROOT / "docker-compose.yml"), "--profile", "*", "config"),
-            *("--format", "json"),
-        ).stdout
-    )["services"][name]
+    service = services()[name]
     assert re.search(r":v?\d+\.\d+\.\d+$", service["image"])
     assert service["read_only"]
     assert service["cap_drop"] == ["ALL"]

@@ -52,6 +52,14 @@ def test_health_and_order() -> None:
     assert all("healthcheck" in SERVICES[name] for name in waited - {"exporter"})
 
 
+def test_kernels_of_the_demo_can_be_heard() -> None:
+    """They are in the exporter's network, which nothing of theirs is opened in to the outside."""
+    demo = SERVICES["demo"]
+    assert demo["network_mode"] == "service:exporter"
+    assert "ports" not in demo
+    assert "cap_add" not in demo
+
+
 def test_secrets_are_files() -> None:
     """None of them is a variable, and none is in the project."""
     assert all(set(secret) == {"file"} for secret in FILE["secrets"].values())

@@ -1,5 +1,6 @@
 """What is given to Kubernetes: rendered by kubectl, and checked against its schemas."""
 
+import copy
 import json
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import jsonschema  # type: ignore[import-untyped]  # its types are a package of their own
 import kubernetes_validate
 import pytest
 import yaml
@@ -17,8 +19,8 @@ from jupyter_kernel_exporter.settings import SETTINGS, environment_name
 from support.promql import ROOT, rules
 
 KUSTOMIZATIONS = ("base", *(f"overlays/{n}" for n in ("example", "host-network", "unprivileged")))
-OPERATORS = {"PodMonitor", "PrometheusRule"}
-"""Kinds of prometheus-operator, which Kubernetes has no schema of."""
+OPERATORS = {"PodMonitor": "podmonitors", "PrometheusRule": "prometheusrules"}
+"""Kinds of prometheus-operator, which Kubernetes has no schema of; and the files with theirs."""
 VERSION = "1.37"
 
 pytestmark = pytest.mark.skipif(not shutil.which("kubectl"), reason="needs kubectl")
@@ -60,6 +62,52 @@ def test_resources_fit_the_schemas(name: str) -> None:
     for resource in rendered(name):
         if resource["kind"] not in {*OPERATORS, "ConfigMap"}:
             kubernetes_validate.validate(resource, VERSION, strict=True)
+
+
+def closed(schema: Any) -> Any:
+    """The same, without fields that it does not name: Kubernetes drops them, or complains."""
+    if isinstance(schema, list):
+        return [closed(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    parts = {name: closed(part) for name, part in schema.items()}
+    if "properties" in parts:
+        parts.setdefault("additionalProperties", False)
+    return parts
+
+
+@cache
+def operators_schema(kind: str) -> jsonschema.Draft202012Validator:
+    """What prometheus-operator takes of a kind."""
+    path = ROOT / f"tests/fixtures/crds/{OPERATORS[kind]}.json"
+    return jsonschema.Draft202012Validator(closed(json.loads(path.read_text())))
+
+
+@pytest.mark.parametrize("name", KUSTOMIZATIONS)
+@pytest.mark.parametrize("kind", OPERATORS)
+def test_prometheus_operator_takes_its_own(name: str, kind: str) -> None:
+    """By the schemas that it installs, with no field that is not known there."""
+    found = of_kind(name, kind)
+    assert found["apiVersion"] == "monitoring.coreos.com/v1"
+    assert [error.message for error in operators_schema(kind).iter_errors(found)] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        pytest.param("PodMonitor", {"interval": "5 seconds"}, id="a wrong duration"),
+        pytest.param("PodMonitor", {"honourLabels": True}, id="an unknown field"),
+        pytest.param("PodMonitor", {"relabelings": {}}, id="no list"),
+        pytest.param("PrometheusRule", {"rules": [{"alert": "A"}]}, id="no expression"),
+        pytest.param("PrometheusRule", {"interval": "soon"}, id="no duration"),
+    ],
+)
+def test_prometheus_operator_refuses_what_is_wrong(kind: str, change: dict[str, Any]) -> None:
+    """So that its schemas prove something."""
+    found = copy.deepcopy(of_kind("base", kind))
+    part = "groups" if kind == "PrometheusRule" else "podMetricsEndpoints"
+    found["spec"][part][0] |= change
+    assert not operators_schema(kind).is_valid(found)
 
 
 @pytest.mark.parametrize("name", KUSTOMIZATIONS)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_kernel_exporter.discover import Discovery, Found
+from jupyter_kernel_exporter.discover.connection import Cause
 from jupyter_kernel_exporter.model import Kernel, ProcessId
 from support.procfs import FakeProc
 
@@ -49,6 +50,12 @@ class Host:
     def kernels(self, after: float = 0.0) -> dict[str, int]:
         """Ids of the kernels found some seconds later, with the pid."""
         return {kernel.id: kernel.process.pid for kernel in self.find(after).kernels}
+
+    def skipped(self, after: float = 0.0) -> dict[str, int]:
+        """What was skipped until some seconds later, by cause; every cause is told, with 0."""
+        counts = self.find(after).skipped
+        assert set(counts) == {cause.value for cause in Cause}
+        return {cause: count for cause, count in counts.items() if count}
 
     def file(self, name: str = "kernel-a.json", **more: object) -> str:
         """Write a connection file."""
@@ -325,7 +332,7 @@ def test_stale_files_and_ports_of_others_prove_nothing(host: Host) -> None:
     host.listen()
     assert host.kernels() == {}
     assert host.kernels(70.0) == {}
-    assert host.find().skipped == {}
+    assert host.skipped() == {}
 
 
 def test_ipc_kernels_are_known_by_their_socket_paths(host: Host) -> None:
@@ -376,7 +383,7 @@ def test_half_written_files_are_read_again(host: Host) -> None:
     assert host.kernels(1.0) == {}
     host.file()
     assert host.kernels(1.0) == {"a": 10}
-    assert host.find(60.0).skipped == {}
+    assert host.skipped(60.0) == {}
 
 
 def test_a_file_that_is_written_anew_is_still_known(host: Host) -> None:
@@ -407,13 +414,13 @@ def test_skipped_files_are_counted_and_logged_once(
         host.kernel(pid, str(host.runtime / f"kernel-{name}.json"))
     host.kernel(20, bad)
     host.kernel(21, str(host.runtime / "settings.json"))
-    assert host.find().skipped == {"symlink": 1, "not_a_file": 1, "bad_name": 1}
+    assert host.skipped() == {"symlink": 1, "not_a_file": 1, "bad_name": 1}
     host.kernel(30, str(host.runtime / "kernel-fifo.json"), started=101.0)
     counts = {"symlink": 1, "not_a_file": 1, "bad_name": 1, "malformed": 1}
-    assert host.find(6.0).skipped == counts
+    assert host.skipped(6.0) == counts
     found = host.find(60.0)
     assert found.kernels == ()
-    assert found.skipped == counts
+    assert host.skipped() == counts
     assert [record.getMessage() for record in caplog.records] == ["connection file skipped"] * 4
     assert {record.cause for record in caplog.records} == set(counts)  # type: ignore[attr-defined]
 
@@ -423,7 +430,7 @@ def test_another_users_file_is_skipped(host: Host) -> None:
     host.kernel(10, host.file(), uid=os.getuid() + 1)
     found = host.find()
     assert found.kernels == ()
-    assert found.skipped == {"wrong_owner": 1}
+    assert host.skipped() == {"wrong_owner": 1}
 
 
 def test_a_file_that_was_cleaned_away(host: Host) -> None:
@@ -475,7 +482,7 @@ def test_numbers_of_processes_that_are_gone(host: Host) -> None:
     host.proc.add(12, ["python3", "embeds.py"], root=str(host.folder), sockets=[77], session=5)
     host.listen()
     assert host.kernels(1.0) == {"12": 12}
-    assert host.find().skipped == {}
+    assert host.skipped() == {}
 
 
 def test_containers_have_files_of_their_own(host: Host) -> None:

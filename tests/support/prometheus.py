@@ -1,6 +1,7 @@
 """A real Prometheus, as Debian ships it."""
 
 import contextlib
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -19,8 +20,13 @@ needs_prometheus = pytest.mark.skipif(not shutil.which("prometheus"), reason="ne
 
 
 @contextlib.contextmanager
-def running_prometheus(home: Path, config: Mapping[str, Any]) -> Iterator[httpx.Client]:
-    """Prometheus with that configuration; paths in it are relative to ``home``."""
+def running_prometheus(
+    home: Path, config: Mapping[str, Any], *arguments: str, agent: bool = False
+) -> Iterator[httpx.Client]:
+    """Prometheus with that configuration; paths in it are relative to ``home``.
+
+    As an ``agent`` it scrapes and sends on, and keeps nothing.
+    """
     home.mkdir(exist_ok=True)
     (home / "prometheus.yml").write_text(yaml.safe_dump(dict(config)))
     port = free_port()
@@ -30,8 +36,10 @@ def running_prometheus(home: Path, config: Mapping[str, Any]) -> Iterator[httpx.
             [
                 "prometheus",
                 f"--config.file={home}/prometheus.yml",
-                f"--storage.tsdb.path={home}/data",
+                f"--storage.{'agent' if agent else 'tsdb'}.path={home}/data",
                 f"--web.listen-address=127.0.0.1:{port}",
+                *([agent_flag()] if agent else []),
+                *arguments,
             ],
             stdout=log,
             stderr=log,
@@ -49,6 +57,12 @@ def running_prometheus(home: Path, config: Mapping[str, Any]) -> Iterator[httpx.
             yield http
     finally:
         end(process)
+
+
+def agent_flag() -> str:
+    """What makes an agent of it, which version 3 has a flag of its own for."""
+    told = subprocess.run(["prometheus", "--help"], capture_output=True, text=True, check=False)
+    return "--agent" if re.search(r"--\S*\bagent\s", told.stdout) else "--enable-feature=agent"
 
 
 def shipped_config(home: Path, target: int) -> dict[str, Any]:

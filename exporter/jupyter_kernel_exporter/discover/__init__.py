@@ -25,7 +25,7 @@ from types import MappingProxyType
 from jupyter_kernel_exporter.discover.candidates import Candidates
 from jupyter_kernel_exporter.discover.decide import Decider, same_file
 from jupyter_kernel_exporter.discover.describe import started_at
-from jupyter_kernel_exporter.discover.files import ConnectionFiles
+from jupyter_kernel_exporter.discover.files import NONE_SKIPPED, ConnectionFiles
 from jupyter_kernel_exporter.discover.ports import Ports
 from jupyter_kernel_exporter.discover.runtime import RuntimeDirs, runtime_dir
 from jupyter_kernel_exporter.discover.stillborn import describe_stillborn
@@ -45,7 +45,7 @@ class Found:
 
     kernels: tuple[Kernel, ...] = ()
     """By the start of their process, oldest first."""
-    skipped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    skipped: Mapping[str, int] = field(default_factory=lambda: NONE_SKIPPED)
     """Connection files that were passed over since the start, by cause."""
     problems: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """One sentence for each source that gave less than it should."""

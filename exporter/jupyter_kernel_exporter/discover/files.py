@@ -25,6 +25,8 @@ PATIENCE_SECONDS = 5.0
 GONE_AFTER_SECONDS = 10.0
 """A kernel writes its file within this time, if nobody did before it started."""
 _REMEMBERED = 4096
+NONE_SKIPPED: Mapping[str, int] = MappingProxyType({cause.value: 0 for cause in Cause})
+"""What :meth:`ConnectionFiles.skipped` says before any file was."""
 
 
 @dataclass(slots=True)
@@ -35,11 +37,11 @@ class ConnectionFiles:
     rootfs: str
     enabled: bool = True
     """``--no-source.runtime_dir``: no file is read, all that is known is its name."""
-    _skipped: Counter[str] = field(default_factory=Counter)
+    _skipped: Counter[str] = field(default_factory=lambda: Counter(NONE_SKIPPED))
     _said: OrderedDict[tuple[str, Cause], None] = field(default_factory=OrderedDict)
 
     def skipped(self) -> Mapping[str, int]:
-        """How many files were passed over since the start, by cause."""
+        """How many files were passed over since the start, by cause; each cause is there."""
         return MappingProxyType(dict(self._skipped))
 
     def refresh(self, candidate: Candidate, now: float) -> None:

@@ -8,22 +8,24 @@ import contextlib
 import functools
 import os
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
 
 from jupyter_kernel_exporter.serve import server as server_module
 from jupyter_kernel_exporter.serve.patience import HEAD_SECONDS
-from support.daemon import running_daemon
-from support.jupyter import wait_until
+from support.daemon import Daemon, running_daemon
+from support.jupyter import PYTHON_ARGV, Folders, wait_until
 from support.locks import basic, hashed, locked_site, make_certificate
 from support.prometheus import running_prometheus
 from support.snapshots import crowd
@@ -168,10 +170,47 @@ def test_guesses_do_not_stop_the_server(tmp_path: Path) -> None:
     assert set(seen) == {401, 503}
 
 
+class Mortal(NamedTuple):
+    """A kernel, and what Jupyter would call it."""
+
+    id: str
+    process: "subprocess.Popen[bytes]"
+
+
+@contextlib.contextmanager
+def kernel(home: Path) -> Iterator[Mortal]:
+    """A kernel that no server looks after."""
+    folders = Folders(home)
+    folders.make({})
+    kernel_id = str(uuid.uuid4())
+    file = folders.runtime / f"kernel-{kernel_id}.json"
+    process = subprocess.Popen(
+        [part.format(connection_file=file) for part in PYTHON_ARGV],
+        env=folders.environ({"JPY_PARENT_PID": str(os.getpid())}),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    with process:
+        try:
+            yield Mortal(kernel_id, process)
+        finally:
+            process.kill()
+
+
+def reasons(daemon: Daemon, kernel_id: str) -> list[str]:
+    """Why a kernel has ended."""
+    query = {"kernel_id": kernel_id}
+    rows = daemon.http.get("/api/v1/deaths", params=query, timeout=30).json()["deaths"]
+    return [row["reason"] for row in rows]
+
+
 @pytest.mark.real
 def test_a_crowd_does_not_stop_the_sampling(tmp_path: Path) -> None:
-    """200 scrapers at once and 200 half-open requests beside them: the samples go on."""
-    with running_daemon(tmp_path, "--sample.interval=0.5") as daemon:
+    """200 scrapers at once and 200 half-open requests beside them: the samples go on, and a kernel
+    that crashes meanwhile is explained.
+    """
+    with running_daemon(tmp_path, "--sample.interval=0.5") as daemon, kernel(tmp_path) as mortal:
         stop = threading.Event()
         counts = [0] * 200
 
@@ -198,6 +237,11 @@ def test_a_crowd_does_not_stop_the_sampling(tmp_path: Path) -> None:
                     taken.add(model["taken_at"])
                     assert daemon.http.get("/-/ready", timeout=30).status_code == 200
                     time.sleep(0.1)
+                path = f"/api/v1/kernels/{mortal.id}"
+                wait_until(lambda: daemon.http.get(path, timeout=30).is_success, "it is seen")
+                mortal.process.send_signal(signal.SIGSEGV)
+                wait_until(lambda: reasons(daemon, mortal.id) == ["segfault"], "it is explained")
+                assert not any(s.done() for s in scrapers)
             finally:
                 stop.set()
             for done in scrapers:
