@@ -108,7 +108,7 @@ def test_another_users_unix_socket(iopub: Listening, tmp_path: Path) -> None:
         peer = kernel.listener.accept()[0]
         with contextlib.closing(peer):
             assert peer.recv(1) == b""
-        assert "another user's" in iopub.problem()
+        iopub.problem_with("another user's")
 
 
 FEW_PORTS = """
