@@ -24,7 +24,7 @@ from jupyter_kernel_exporter.model import (
     Scope,
     State,
 )
-from jupyter_kernel_exporter.sample.activity import Activity
+from jupyter_kernel_exporter.sample.activity import Activity, tells
 from jupyter_kernel_exporter.sample.cpu import FamilyCpu
 from jupyter_kernel_exporter.sample.files import Bounds, Details, Pulse
 from jupyter_kernel_exporter.sources import Unavailable
@@ -209,8 +209,8 @@ class Sampler:
             and watched.sample is not None
             and watched.sample.children == 0
             and said == watched.said
-            # Where nobody listens, CPU time has yet to tell that it has become idle.
-            and (said is not None or watched.sample.state is State.IDLE)
+            # Where it does not say so, CPU time has yet to tell that it has become idle.
+            and (watched.sample.state is State.IDLE or (said is not None and tells(said)))
             and kernel.ready is not False
             and watched.sample.state is not State.STARTING
             and not around.pss

@@ -22,6 +22,11 @@ class Moment(Protocol):
         """Seconds that no clock step moves."""
 
 
+def tells(said: Said) -> bool:
+    """Whether a kernel that is listened to has said yet what it does."""
+    return said.busy_seconds is not None and said.state is not State.UNKNOWN
+
+
 class Activity:
     """State, time of the last activity and busy time of one kernel.
 
@@ -45,8 +50,8 @@ class Activity:
 
         Busy time goes on where the other source left it: it never goes down.
         """
-        if said is not None and said.busy_seconds is not None and said.state is not State.UNKNOWN:
-            self._listen(said, said.busy_seconds)
+        if said is not None and tells(said):
+            self._listen(said, said.busy_seconds or 0.0)
             if said.state is State.STARTING and ready:
                 # It says so once, and no more until somebody asks it for something.
                 self.state = State.IDLE

@@ -17,7 +17,7 @@ from jupyter_kernel_exporter.linux.host import HostMemory
 from jupyter_kernel_exporter.linux.kept import Descriptors
 from jupyter_kernel_exporter.linux.proc import read_stat
 from jupyter_kernel_exporter.linux.proctable import ProcessTable
-from jupyter_kernel_exporter.model import Kernel, MemoryLimit, ProcessId, Sample, Scope
+from jupyter_kernel_exporter.model import Kernel, MemoryLimit, ProcessId, Said, Sample, Scope, State
 from jupyter_kernel_exporter.sample import Around, Sampler
 
 pytestmark = pytest.mark.real
@@ -90,6 +90,27 @@ def rss_of_mappings(pid: int) -> int:
     """What linux finds in the page tables, bytes."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return next(int(line.split()[1]) << 10 for line in lines if line.startswith("Rss:"))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [None, Said(State.UNKNOWN, None, None, 0, 0)],
+    ids=["nobody listens", "it has not said anything yet"],
+)
+def test_who_stops_to_work_is_idle_soon(said: Said | None) -> None:
+    """Judged from CPU time, also while nothing of the process moves any more."""
+    eye = Eye()
+    with puppet() as who:
+        who.run("pass")
+        for second in range(6):
+            if second == 2:
+                who.run("import time; end = time.process_time() + 0.3")
+                who.run("while time.process_time() < end: pass")
+            moment = Around(now=100.0 + second, monotonic=float(second), tick=second)
+            sample = eye.sampler.sample(who.kernel, {}, moment, said)
+            assert sample is not None
+            if second >= 2:
+                assert sample.state is (State.BUSY if second == 2 else State.IDLE)
 
 
 def test_memory_follows_the_process() -> None:

@@ -18,7 +18,7 @@ from support.deathrows import death
 from support.site import Site, served, site
 from support.snapshots import GIB, MIB, NOW, crowd, full_snapshot, live, snapshot
 
-pytestmark = [pytest.mark.patient, pytest.mark.real, needs_chromium]
+pytestmark = [pytest.mark.real, needs_chromium]
 
 WORDS = """() => Array.from(document.querySelectorAll(
     '#kernels tbody tr, #problems li, .summary dd, .summary [data-alarm]'

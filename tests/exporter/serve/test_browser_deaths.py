@@ -14,7 +14,7 @@ from support.jupyter import wait_until
 from support.site import Site, site
 from support.snapshots import GIB, MIB, NOW, live, snapshot
 
-pytestmark = [pytest.mark.patient, pytest.mark.real, needs_chromium]
+pytestmark = [pytest.mark.real, needs_chromium]
 
 CARDS = "cards => cards.map(card => card.querySelector('h3 a').textContent)"
 

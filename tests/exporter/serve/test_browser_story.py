@@ -9,7 +9,7 @@ from support.browser import needs_chromium, wait_for
 from support.daemon import running_daemon
 from support.jupyter import running_server
 
-pytestmark = [pytest.mark.patient, pytest.mark.real, needs_chromium]
+pytestmark = [pytest.mark.real, needs_chromium]
 
 NARROW = """
 import resource

@@ -13,7 +13,7 @@ from support.deathrows import death
 from support.site import Site, site
 from support.snapshots import GIB, MIB, NOW, live, snapshot
 
-pytestmark = [pytest.mark.patient, pytest.mark.real, needs_chromium]
+pytestmark = [pytest.mark.real, needs_chromium]
 
 KERNELS = (
     live("large", username="ada", notebook="b.ipynb", kernel_name="ir", rss_bytes=4 * GIB),
