@@ -109,6 +109,14 @@ class Sample(NamedTuple):
     """MemoryErrors that reached a cell's output; ``None`` while nobody listens to the kernel."""
     other_errors: int | None = None
 
+    def with_limits(self, limits: tuple[MemoryLimit, ...]) -> "Sample":
+        """The same but for its limits. ``_replace`` takes twice as long, and this is asked
+        each second of each kernel that rests: what others take changes what is left for it."""
+        return tuple.__new__(Sample, (*self[:_LIMITS], limits, *self[_LIMITS + 1 :]))
+
+
+_LIMITS = Sample._fields.index("limits")
+
 
 class Said(NamedTuple):
     """What a kernel says of itself, for as long as somebody listens."""

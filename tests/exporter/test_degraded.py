@@ -165,13 +165,19 @@ def test_a_damaged_database(tmp_path: Path, fleet: Fleet) -> None:
         # And once more, while it is open: the rows are lost, the counters are not. What is written
         # at the same time may mend the file before anybody reads it.
         before, deaths = counted(daemon, "segfault"), 0
-        while len(said(daemon, "history was damaged and is begun anew")) < 2:
+
+        def noticed() -> bool:
+            return len(said(daemon, "history was damaged and is begun anew")) == 2
+
+        while not noticed():
             for name in (FILE, f"{FILE}-wal"):
                 # It may be on its way to be set aside.
                 with contextlib.suppress(FileNotFoundError), (state / name).open("r+b") as file:
                     file.write(b"\xa5" * (state / name).stat().st_size)
             a_death_counts(daemon, fleet)
             deaths += 1
+            with contextlib.suppress(AssertionError):
+                wait_until(noticed, "it is begun anew", within=10)
         wait_until(lambda: history_is_up(daemon), "it is written", within=20)
         total = counted(daemon, "segfault")
         assert total == before + deaths

@@ -31,6 +31,7 @@ SCAN_LAG_SECONDS = 0.3
 KEPT_SECONDS = 900.0
 """How long the end of a kernel is remembered here, in case that it comes back."""
 ENDS_KEPT = 10_000
+NO_RESTARTS = Restarts()
 FILE_TURNS = 5
 """In so many ticks the files of kernels that live are looked at once."""
 
@@ -119,7 +120,7 @@ class Inquest:
     def restarts(self, kernel_id: str) -> Restarts:
         """The restarts of a kernel so far."""
         course = self._courses.get(kernel_id)
-        return Restarts() if course is None else Restarts(course.automatic, course.requested)
+        return NO_RESTARTS if course is None else Restarts(course.automatic, course.requested)
 
     def meet(self, kernels: Sequence[Kernel], table: Mapping[int, Process], now: float) -> None:
         """A scan found these kernels alive."""

@@ -157,7 +157,7 @@ class Sampler:
             return None
         if alone and not renew and self._is_still(watched, kernel, around, said):
             assert watched.sample is not None  # else it would not be still
-            watched.sample = watched.sample._replace(limits=self._limits(watched, stat, around))
+            watched.sample = watched.sample.with_limits(self._limits(watched, stat, around))
             return watched.sample
         family = {kernel.process: stat}
         if not alone:
