@@ -207,7 +207,7 @@ def crash_for_ever(bed: Bed) -> None:
 
 def handle_sigterm(bed: Bed) -> None:
     """The user's code turns SIGTERM into a clean exit."""
-    bed.begin("import os, signal; signal.signal(signal.SIGTERM, lambda *_: os._exit(0))")
+    bed.cell("import os, signal; signal.signal(signal.SIGTERM, lambda *_: os._exit(0))")
     bed.send(signal.SIGTERM)
 
 
