@@ -258,7 +258,7 @@ class Daemon:
         """What is asked of the sources of ends once per tick."""
         if self._ends is None or self.history is None:
             return
-        self._ends.sampled(self._sampler.cgroups())
+        self._ends.tend(self._sampler.cgroups())
         if self.sources.enabled("iopub"):
             self.sources.run("iopub", self._ends.listen)
         self.sources.run("history", self.history.sync)

@@ -16,6 +16,7 @@ from jupyter_kernel_exporter.publish.store import FILE
 from support.daemon import Daemon, free_port, running_daemon
 from support.jupyter import wait_until
 from support.processes import needs_root
+from support.small_disk import small_disk
 
 pytestmark = [
     pytest.mark.patient,
@@ -42,13 +43,8 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 1 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "test", str(folder)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("cannot mount here")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with small_disk(tmp_path / "disk", 1) as folder:
+        yield folder
 
 
 def counted(daemon: Daemon, reason: str) -> float:

@@ -107,11 +107,18 @@ class Ends:
 
     def listen(self) -> None:
         """Once per tick: keep the lines to iopub, and tell what is not heard."""
-        self.inquest.tend(time.monotonic())
         if self.hearing is not None:
             self.hearing.attend(self.inquest.dossiers, time.monotonic())
             if problem := self.hearing.problem():
                 self.sources.report("iopub", problem)
+
+    def tend(self, cgroups: Iterable[str]) -> None:
+        """Once per tick, whether kernels are listened to or not: note how the OOM counters of
+        these cgroups stand, see to the kernels' files, and tell if nobody watches.
+        """
+        now = time.monotonic()
+        self.oom.look(cgroups, now)
+        self.inquest.tend(now)
         if self.watch.problem:
             self.sources.report("process_events", self.watch.problem)
         if not self.watch.is_alive:
@@ -121,10 +128,6 @@ class Ends:
     def said(self) -> Mapping[str, Said]:
         """What kernels say of themselves, by id; of those that are listened to just now."""
         return self.hearing.said() if self.hearing is not None else {}
-
-    def sampled(self, cgroups: Iterable[str]) -> None:
-        """Once per tick: note how the OOM counters of the kernels' cgroups stand."""
-        self.oom.look(cgroups, time.monotonic())
 
     def look(self, table: Mapping[int, Process], missing: frozenset[str]) -> list[Death]:
         """Take in what was noted since, and see which ends are explained now."""

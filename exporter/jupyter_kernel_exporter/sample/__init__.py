@@ -152,19 +152,18 @@ class Sampler:
         own = watched.own
         renew = (around.tick + kernel.process.pid) % RENEWAL_TICKS == 0
         alone = not descendants and len(watched.members) == 1
-        stat = own.look(closely=renew or not alone)
-        if stat is None or own.ended:
+        if alone:
+            stat = own.look(closely=renew)
+            family = {} if stat is None else {kernel.process: stat}
+        else:
+            family = self._look_at_family(watched, descendants)
+        if not family or own.ended:
             return None
+        stat = family[kernel.process]
         if alone and not renew and self._is_still(watched, kernel, around, said):
             assert watched.sample is not None  # else it would not be still
             watched.sample = watched.sample.with_limits(self._limits(watched, stat, around))
             return watched.sample
-        family = {kernel.process: stat}
-        if not alone:
-            family = self._look_at_family(watched, descendants)
-            if not family or own.ended:
-                return None
-            stat = family[kernel.process]
         children = [m for m in watched.members.values() if m is not own and not m.ended]
         self._look_at_files(watched, stat, renew)
         user, system = watched.cpu.update(family, descendants)

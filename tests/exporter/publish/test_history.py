@@ -17,6 +17,7 @@ from jupyter_kernel_exporter.publish.deathrow import DeathRow, counter_key
 from jupyter_kernel_exporter.publish.history import RETRY_SECONDS, AlreadyRunning, History
 from jupyter_kernel_exporter.publish.store import FILE
 from support.deathrows import death
+from support.small_disk import small_disk
 
 LABELS = {"reason": "segfault", "username": "eva", "kernel_name": "python3"}
 KEY = counter_key("deaths_total", LABELS)
@@ -61,15 +62,10 @@ def total(history: History) -> float:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 2 MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m,mode=700", "test", str(folder)]
-    if subprocess.run(mount, check=False, capture_output=True).returncode:
-        pytest.skip("cannot mount here")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with small_disk(tmp_path / "disk", 2) as folder:
+        yield folder
 
 
 def test_what_is_recorded_lasts(tmp_path: Path) -> None:
@@ -216,12 +212,12 @@ def test_a_file_that_was_deleted(tmp_path: Path, clock: Clock) -> None:
 
 
 @as_root
-def test_a_full_disk(small_disk: Path, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_full_disk(disk: Path, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     """What comes meanwhile is kept in memory, shown, and written when there is room again."""
     caplog.set_level("INFO")
-    with opened(small_disk, clock) as history:
+    with opened(disk, clock) as history:
         history.record_death(death(0), COUNTED)
-        ballast = small_disk / "ballast"
+        ballast = disk / "ballast"
         with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
             while True:
                 file.write(b"x" * 4096)
@@ -242,19 +238,19 @@ def test_a_full_disk(small_disk: Path, clock: Clock, caplog: pytest.LogCaptureFi
             "history is not written",
             "history is written again",
         ]
-    with opened(small_disk, clock) as history:
+    with opened(disk, clock) as history:
         assert total(history) == 200
         assert len(history.deaths(1000)) == 200
 
 
 @as_root
-def test_a_disk_that_is_full_from_the_start(small_disk: Path, clock: Clock) -> None:
+def test_a_disk_that_is_full_from_the_start(disk: Path, clock: Clock) -> None:
     """Not even the file can be made."""
-    ballast = small_disk / "ballast"
+    ballast = disk / "ballast"
     with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
         while True:
             file.write(b"x" * 4096)
-    with opened(small_disk, clock) as history:
+    with opened(disk, clock) as history:
         history.record_death(death(1), COUNTED)
         assert "memory only" in history.problem()
         assert history.deaths() == [death(1)]
@@ -262,18 +258,18 @@ def test_a_disk_that_is_full_from_the_start(small_disk: Path, clock: Clock) -> N
         clock.retry()
         history.sync()
         assert history.problem() == ""
-    with opened(small_disk, clock) as history:
+    with opened(disk, clock) as history:
         assert total(history) == 1
 
 
 @as_root
-def test_a_read_only_disk(small_disk: Path, clock: Clock) -> None:
+def test_a_read_only_disk(disk: Path, clock: Clock) -> None:
     """What it holds counts from the start; what comes is added to it when it can be written."""
-    with opened(small_disk, clock) as history:
+    with opened(disk, clock) as history:
         history.record_death(death(1), COUNTED)
-    remount = ["mount", "-o", "remount,{}", "test", str(small_disk)]
+    remount = ["mount", "-o", "remount,{}", "test", str(disk)]
     subprocess.run([word.format("ro") for word in remount], check=True)
-    with opened(small_disk, clock) as history:
+    with opened(disk, clock) as history:
         assert "Read-only file system" in history.problem()
         assert total(history) == 1
         assert not history.record_death(death(1), COUNTED)
@@ -286,7 +282,7 @@ def test_a_read_only_disk(small_disk: Path, clock: Clock) -> None:
         history.sync()
         assert history.problem() == ""
         assert total(history) == 2
-    with opened(small_disk, clock) as history:
+    with opened(disk, clock) as history:
         assert total(history) == 2
 
 
