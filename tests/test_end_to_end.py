@@ -100,7 +100,10 @@ def read_slack(slack: Slack, until: float) -> list[tuple[float, str]]:
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     """A Jupyter server that also has a kernel that cannot start."""
-    broken = kernelspec(["python3", "-c", "import no_such_module", "{connection_file}"])
+    # Like real ones it gets some way first: Python alone is done in 15 ms, which is too short for a
+    # daemon on a machine as busy as that of a test.
+    code = "import asyncio, http.client, json, time; time.sleep(0.2); import no_such_module"
+    broken = kernelspec(["python3", "-c", code, "{connection_file}"])
     person = {"JUPYTERHUB_USER": PERSON}
     with running_server(tmp_path, kernelspecs={"broken": broken}, environ=person) as running:
         yield running
@@ -142,7 +145,7 @@ def test_a_leak_is_told_in_time_and_its_end_by_its_name(tmp_path: Path, server: 
     assert killed_at - early[0] >= LEAD_SECONDS, everything
     assert any("oom_cgroup" in text for at, text in said if at > killed_at), everything
     assert "tidy.ipynb" not in everything
-    assert len(loop) == 6
+    assert len(loop) == 6, loop
     assert {one["reason"] for one in loop} == {"startup_failed"}
     assert sum("broken.ipynb" in text for _, text in said) == 1, everything
     print(f"told {killed_at - early[0]:.1f} s before the kill\n{everything}")

@@ -210,6 +210,9 @@ def running_server(
     folders.make(kernelspecs or {})
     token = secrets.token_hex(16)
     command = [
+        # Under nohup kernels would inherit that SIGHUP is ignored.
+        "env",
+        "--default-signal=HUP",
         sys.executable,
         "-m",
         "jupyter_server",

@@ -77,6 +77,8 @@ class Case:
     """Whether the line to its iopub was up until its end."""
     age_seconds: float = 0.0
     looked_at: float = 0.0
+    due: float = -inf
+    """When to look again."""
 
     def __post_init__(self) -> None:
         self.status = self.ended.status

@@ -28,14 +28,8 @@ from jupyter_kernel_exporter.sources import Sources
 
 T = TypeVar("T")
 
-QUICK_SECONDS = 0.02
-"""Between two looks at an open case; a file is deleted and a zombie reaped within 0.1 s."""
-QUICK_FOR_SECONDS = 0.5
-SLOW_SECONDS = 0.1
-"""The same later on: then mostly the restarter is waited for, and linux tells of what it starts."""
-SECONDS_PER_CASE = 0.0005
-"""With many cases looks are rarer, so that a storm of ends takes a tenth of a CPU, not all."""
-
+AFTERMATH_SECONDS = 0.1
+"""Between two looks at those that ended before; nobody waits for the moment of these."""
 FILES_SECONDS = 0.5
 """How long a home is waited for."""
 
@@ -157,13 +151,10 @@ class Ends:
 
     def patience_seconds(self) -> float | None:
         """How long until the open cases should be looked at again; ``None`` if there are none."""
-        cases = self.inquest.open_cases
-        if self.aftermath is not None:
-            cases += self.aftermath.open_cases
-        if not cases:
-            return None
-        is_new = time.monotonic() - self.inquest.newest_end < QUICK_FOR_SECONDS
-        return max(QUICK_SECONDS if is_new else SLOW_SECONDS, cases * SECONDS_PER_CASE)
+        patience = self.inquest.patience_seconds(time.monotonic())
+        if self.aftermath is None or not self.aftermath.open_cases:
+            return patience
+        return AFTERMATH_SECONDS if patience is None else min(patience, AFTERMATH_SECONDS)
 
 
 def open_ends(

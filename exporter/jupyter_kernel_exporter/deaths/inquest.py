@@ -28,6 +28,13 @@ LAG_SECONDS = 0.1
 """How late a new process is seen where linux tells of it, on a busy machine."""
 SCAN_LAG_SECONDS = 0.3
 """The same where it has to be looked for; see :attr:`Inquest.wants_scans`."""
+QUICK_SECONDS = 0.02
+"""Between two looks at an open case; a file is deleted and a zombie reaped within 0.1 s."""
+QUICK_FOR_SECONDS = 0.5
+SLOW_SECONDS = 0.1
+"""The same later on: then mostly the restarter is waited for, and linux tells of what it starts."""
+SECONDS_PER_CASE = 0.0005
+"""With many cases looks are rarer, so that a storm of ends takes a tenth of a CPU, not all."""
 KEPT_SECONDS = 900.0
 """How long the end of a kernel is remembered here, in case that it comes back."""
 ENDS_KEPT = 10_000
@@ -93,10 +100,9 @@ class Inquest:
         """How many ends wait for their verdict."""
         return len(self._cases)
 
-    @property
-    def newest_end(self) -> float:
-        """When the last of those ended, seconds of CLOCK_MONOTONIC."""
-        return max((case.ended.at for case in self._cases), default=-inf)
+    def patience_seconds(self, now: float) -> float | None:
+        """How long until an open case is due to be looked at; ``None`` if there is none."""
+        return max(0.0, min(case.due for case in self._cases) - now) if self._cases else None
 
     @property
     def unexplained(self) -> Iterable[Dossier]:
@@ -168,17 +174,20 @@ class Inquest:
                 self._open(dossier, ended)
 
     def look(self, clocks: Clocks, missing: frozenset[str]) -> list[Death]:
-        """Go through the open cases; those that are clear now, in the order of their ends."""
+        """Go through the cases that are due; the clear ones, in the order of their ends."""
+        now = clocks.monotonic
+        due = [case for case in self._cases if case.due <= now]
+        gone = self._look_for(path for case in due for path in case.files)
+        pace = len(self._cases) * SECONDS_PER_CASE
         deaths = []
-        still_open = []
-        gone = self._look_for(path for case in self._cases for path in case.files)
-        for case in self._cases:
+        for case in due:
             death = self._look(case, clocks, missing, gone)
-            if death is None:
-                still_open.append(case)
-            else:
+            if death is not None:
                 deaths.append(death)
-        self._cases = still_open
+            is_new = now - case.ended.at < QUICK_FOR_SECONDS
+            case.due = now + max(QUICK_SECONDS if is_new else SLOW_SECONDS, pace)
+        if deaths:
+            self._cases = [case for case in self._cases if case.verdict is None]
         return sorted(deaths, key=lambda death: death.evidence.ended_at)
 
     def given_up(self, clocks: Clocks) -> Iterator[str]:
@@ -233,6 +242,7 @@ class Inquest:
         if process.start_ticks < before.start_ticks or process == before:
             return
         last.successor = process
+        last.due = -inf
         if last.verdict is not None:
             self._count_restart(last)
 

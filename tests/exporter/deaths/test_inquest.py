@@ -284,6 +284,37 @@ def test_scans_are_wanted_while_a_case_is_open(story: Story) -> None:
     assert not story.inquest.wants_scans
 
 
+def test_a_new_end_does_not_hurry_the_others(story: Story) -> None:
+    """Each open case has its own pace, the slower the more there are: see a storm of ends."""
+    judged: list[str] = []
+
+    def hear(kernel_id: str) -> None:
+        judged.append(kernel_id)
+
+    story.inquest.hear_iopub = hear
+    kernels = []
+    for number in range(100):
+        process = story.proc.add(100 + number, ["python"], started=100.0, ppid=10).id
+        path = str(story.disk / f"kernel-k{number}.json")
+        Path(path).write_text("{}")
+        kernels.append(Kernel(f"k{number}", process, "eva", connection_file=path, ready=True))
+    story.meet(*kernels, at=110.0)
+    killed = WaitStatus(None, 9)
+    for number, kernel in enumerate(kernels):
+        at = 111.0 + number / 1000
+        story.note(ended=[ended(kernel.process, at, killed)])
+        story.look(at)
+    assert story.inquest.open_cases == 100
+    assert max(judged.count(kernel.id) for kernel in kernels) <= 5
+    patience = story.inquest.patience_seconds(111.099)
+    assert patience is not None and 0.0 <= patience < 0.05
+    # What starts next for a kernel is looked at without delay.
+    judged.clear()
+    story.note(born=[born(story.start(300, 111.1).process, 111.1, kernels[-1].connection_file)])
+    story.look(111.1)
+    assert "k99" in judged
+
+
 def test_what_is_kept_is_bounded(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine on which kernels come and go for months."""
     monkeypatch.setattr(inquests, "ENDS_KEPT", 20)
