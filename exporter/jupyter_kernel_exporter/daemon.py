@@ -40,10 +40,10 @@ from jupyter_kernel_exporter.linux.proctable import Changes, Process, ProcessTab
 from jupyter_kernel_exporter.model import (
     Kernel,
     LiveKernel,
+    Look,
     ProcessId,
     Restarts,
     Said,
-    Sample,
     Snapshot,
 )
 from jupyter_kernel_exporter.outlook import Outlooks
@@ -169,10 +169,10 @@ class Daemon:
         self._look_for_hiding(kernels, began)
         around = self._look_around(kernels)
         said = self._hear()
-        sampled = self.sources.run_each(
-            "proc", lambda kernel: self._sample(kernel, around, said.get(kernel.id)), kernels
+        looks = self.sources.run_each(
+            "proc", lambda kernel: self._look(kernel, around, said.get(kernel.id)), kernels
         )
-        live = self._foresee(sampled, around.monotonic)
+        live = self._foresee(looks, around.monotonic)
         if self._cgroups is not None:
             self._cgroups.forget(before=around.monotonic)
         self._tick += 1
@@ -421,13 +421,13 @@ class Daemon:
             delay_accounting=self._delay_accounting,
         )
 
-    def _foresee(self, sampled: Sequence[tuple[Kernel, Sample]], now: float) -> list[LiveKernel]:
+    def _foresee(self, looks: Sequence[tuple[Kernel, Look]], now: float) -> list[LiveKernel]:
         """Put to each kernel how long its memory will last."""
-        samples = {kernel.process: sample for kernel, sample in sampled}
-        seconds = self.sources.run("proc", self._outlooks.update, samples, now) or {}
+        by_process = {kernel.process: look for kernel, look in looks}
+        seconds = self.sources.run("proc", self._outlooks.update, by_process, now) or {}
         return [
-            LiveKernel(kernel, sample, self._restarts(kernel), seconds.get(kernel.process))
-            for kernel, sample in sampled
+            LiveKernel(kernel, *look, self._restarts(kernel), seconds.get(kernel.process))
+            for kernel, look in looks
         ]
 
     def _hear(self) -> Mapping[str, Said]:
@@ -436,8 +436,8 @@ class Daemon:
             return {}
         return self.sources.run("iopub", self._ends.said) or {}
 
-    def _sample(self, kernel: Kernel, around: Around, said: Said | None) -> Sample | None:
-        return self._sampler.sample(kernel, self._families.members(kernel.process), around, said)
+    def _look(self, kernel: Kernel, around: Around, said: Said | None) -> Look | None:
+        return self._sampler.look(kernel, self._families.members(kernel.process), around, said)
 
 
 def without_cgroups(death: Death) -> Death:

@@ -96,7 +96,6 @@ class Sample(NamedTuple):
     io_write_bytes: int | None = None
     io_wait_seconds: float | None = None
     pss_bytes: int | None = None
-    limits: tuple[MemoryLimit, ...] = ()
     gpu_memory_bytes: Mapping[str, int] = MappingProxyType({})
     """By the index of the GPU."""
     state: State = State.UNKNOWN
@@ -109,13 +108,14 @@ class Sample(NamedTuple):
     """MemoryErrors that reached a cell's output; ``None`` while nobody listens to the kernel."""
     other_errors: int | None = None
 
-    def with_limits(self, limits: tuple[MemoryLimit, ...]) -> "Sample":
-        """The same but for its limits. ``_replace`` takes twice as long, and this is asked
-        each second of each kernel that rests: what others take changes what is left for it."""
-        return tuple.__new__(Sample, (*self[:_LIMITS], limits, *self[_LIMITS + 1 :]))
 
+class Look(NamedTuple):
+    """What was seen of a kernel in one tick."""
 
-_LIMITS = Sample._fields.index("limits")
+    sample: Sample
+    """The same object for as long as the kernel rests."""
+    limits: tuple[MemoryLimit, ...] = ()
+    """What others take changes what is left, so they are of this very tick."""
 
 
 class Said(NamedTuple):
@@ -142,6 +142,7 @@ class LiveKernel(NamedTuple):
 
     kernel: Kernel
     sample: Sample
+    limits: tuple[MemoryLimit, ...] = ()
     restarts: Restarts = Restarts()
     exhaustion_seconds: float | None = None
     """Until the tightest limit is reached, ``inf`` if nothing points that way; ``None`` if no

@@ -1,4 +1,4 @@
-"""Samples -> how long the memory of each kernel will last: which numbers a forecast is fed with.
+"""Looks -> how long the memory of each kernel will last: which numbers a forecast is fed with.
 
 A kernel that has its cgroup to itself is forecast by what counts against that cgroup's limit:
 linux counts shared memory and files on tmpfs there, and leaves out page cache that can be dropped,
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from jupyter_kernel_exporter.forecast import MemoryForecast
-from jupyter_kernel_exporter.model import MemoryLimit, ProcessId, Sample, Scope
+from jupyter_kernel_exporter.model import Look, MemoryLimit, ProcessId, Sample, Scope
 
 SAME_BYTES = 64 << 10
 """A change below this is no news."""
@@ -22,14 +22,14 @@ REPEAT_SECONDS = 10.0
 """An unchanged number is told to the forecast so often: an idle kernel costs next to nothing."""
 
 
-class Series(NamedTuple):
-    """What is observed of one kernel at one moment."""
+class Yardstick(NamedTuple):
+    """Which number of a kernel is observed at one moment, and how far it may grow."""
 
     name: str
-    """A series of another name has nothing to do with the one before."""
-    used_bytes: int
-    limit_bytes: int
-    """What the same number may grow to."""
+    """What is measured by one of another name has nothing to do with what was before."""
+    used_bytes: int | None
+    """``None``: the kernel's own anonymous memory."""
+    left_bytes: int
 
 
 @dataclass(slots=True)
@@ -47,38 +47,41 @@ class Outlooks:
 
     _outlooks: dict[ProcessId, _Outlook] = field(default_factory=dict)
 
-    def update(self, samples: Mapping[ProcessId, Sample], now: float) -> dict[ProcessId, float]:
+    def update(self, looks: Mapping[ProcessId, Look], now: float) -> dict[ProcessId, float]:
         """Seconds until the memory of each kernel is used up, ``inf`` if nothing points that way.
 
         ``now`` is of a clock that never jumps. Kernels without any known limit are left out.
         """
         # Kernels of one cgroup mostly have the very same limits: those are looked at once.
-        number = Counter(id(sample.limits) for sample in samples.values())
-        distinct = {id(sample.limits): sample.limits for sample in samples.values()}
+        number = Counter(id(look.limits) for look in looks.values())
+        distinct = {id(look.limits): look.limits for look in looks.values()}
         sharers: Counter[str] = Counter()
         for key, limits in distinct.items():
             for limit in limits:
                 if limit.place:
                     sharers[limit.place] += number[key]
-        tightest = {key: find_tightest(limits) for key, limits in distinct.items()}
+        yardsticks = {key: choose(limits, sharers) for key, limits in distinct.items()}
         found = {}
-        for process, sample in samples.items():
-            series = choose(sample, tightest[id(sample.limits)], sharers)
-            if series is not None:
-                found[process] = self._look(process, series, now)
+        for process, look in looks.items():
+            yardstick = yardsticks[id(look.limits)]
+            if yardstick is not None:
+                found[process] = self._look(process, look.sample, yardstick, now)
         self._forget_all_but(found)
         return found
 
-    def _look(self, process: ProcessId, series: Series, now: float) -> float:
+    def _look(self, process: ProcessId, sample: Sample, yardstick: Yardstick, now: float) -> float:
         outlook = self._outlooks.get(process)
-        if outlook is None or outlook.name != series.name:
-            outlook = self._outlooks[process] = _Outlook(series.name)
-        same = abs(series.used_bytes - outlook.used_bytes) < SAME_BYTES
+        if outlook is None or outlook.name != yardstick.name:
+            outlook = self._outlooks[process] = _Outlook(yardstick.name)
+        used = yardstick.used_bytes
+        if used is None:
+            used = sample.anonymous_bytes
+        same = -SAME_BYTES < used - outlook.used_bytes < SAME_BYTES
         if same and now - outlook.told_at < REPEAT_SECONDS and outlook.seconds == math.inf:
             return math.inf
-        outlook.forecast.observe(now, series.used_bytes)
-        outlook.used_bytes, outlook.told_at = series.used_bytes, now
-        outlook.seconds = outlook.forecast.seconds_to_exhaustion(series.limit_bytes)
+        outlook.forecast.observe(now, used)
+        outlook.used_bytes, outlook.told_at = used, now
+        outlook.seconds = outlook.forecast.seconds_to_exhaustion(used + yardstick.left_bytes)
         return outlook.seconds
 
     def _forget_all_but(self, alive: Iterable[ProcessId]) -> None:
@@ -86,26 +89,20 @@ class Outlooks:
             del self._outlooks[gone]
 
 
-def find_tightest(limits: Iterable[MemoryLimit]) -> MemoryLimit | None:
-    """The limit that would strike first."""
-    return min(limits, key=_headroom, default=None)
-
-
-def choose(
-    sample: Sample, tightest: MemoryLimit | None, sharers: Mapping[str, int]
-) -> Series | None:
-    """What to observe of a kernel: what counts against its ``tightest`` limit.
+def choose(limits: Iterable[MemoryLimit], sharers: Mapping[str, int]) -> Yardstick | None:
+    """What counts against the limit that would strike first; ``None`` without one.
 
     ``sharers`` says how many kernels live below each cgroup that has a limit.
     """
+    tightest = min(limits, key=_headroom, default=None)
     if tightest is None:
         return None
+    left = tightest.headroom_bytes
     alone = tightest.scope is Scope.CGROUP and sharers.get(tightest.place, 0) <= 1
     if alone or tightest.scope is Scope.RLIMIT:
-        used = tightest.limit_bytes - tightest.headroom_bytes
-        return Series(f"{tightest.scope} {tightest.place}", used, tightest.limit_bytes)
-    own = sample.anonymous_bytes
-    return Series("own", own, own + tightest.headroom_bytes)
+        used = tightest.limit_bytes - left
+        return Yardstick(f"{tightest.scope} {tightest.place}", used, left)
+    return Yardstick("own", None, left)
 
 
 def _headroom(limit: MemoryLimit) -> int:

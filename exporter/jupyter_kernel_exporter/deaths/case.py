@@ -222,12 +222,12 @@ class Case:
         return self.status, wrapper.status, False
 
     def _used_all_cpu(self) -> bool | None:
-        limit, sample = self.dossier.cpu_limit_seconds, self.dossier.sample
+        limit, look = self.dossier.cpu_limit_seconds, self.dossier.last_look
         if limit is None:
             return None if self.dossier.stillborn else False
-        if sample is None:
+        if look is None:
             return None
-        used = sample.cpu_user_seconds + sample.cpu_system_seconds
+        used = look.sample.cpu_user_seconds + look.sample.cpu_system_seconds
         return used >= limit - CPU_LIMIT_MARGIN_SECONDS
 
     def _after(self, at: float | None) -> float | None:

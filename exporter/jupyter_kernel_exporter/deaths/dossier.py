@@ -9,7 +9,7 @@ from jupyter_kernel_exporter.deaths.newborn import Newborn
 from jupyter_kernel_exporter.deaths.patience import Gone
 from jupyter_kernel_exporter.linux.proc import read_cpu_limit, read_namespace_status
 from jupyter_kernel_exporter.linux.proctable import Process
-from jupyter_kernel_exporter.model import Kernel, ProcessId, Sample
+from jupyter_kernel_exporter.model import Kernel, Look, ProcessId
 
 
 @dataclass(slots=True, eq=False)
@@ -32,7 +32,7 @@ class Dossier:
     """The hard RLIMIT_CPU, if there is one."""
     stillborn: bool = False
     """Nobody has seen it but in the moment of its start."""
-    sample: Sample | None = None
+    last_look: Look | None = None
     cgroup: str | None = None
     """Directory of the cgroup that its memory is charged to."""
     file_missed: bool = False
@@ -42,7 +42,7 @@ class Dossier:
 
     def keep(self, before: "Dossier") -> None:
         """Something about the same process has changed; what was noted of it stays."""
-        self.sample, self.cgroup = before.sample, before.cgroup
+        self.last_look, self.cgroup = before.last_look, before.cgroup
         self.file_missed = before.file_missed
         self.server_file = self.server_file or before.server_file
         self.server_file_deleted_at = before.server_file_deleted_at

@@ -22,7 +22,7 @@ from jupyter_kernel_exporter.deaths.record import Death, RestartCause
 from jupyter_kernel_exporter.deaths.restarts import Restarter
 from jupyter_kernel_exporter.deaths.watch import NEWBORN_SECONDS, Ended, Noted, Watch
 from jupyter_kernel_exporter.linux.proctable import Process
-from jupyter_kernel_exporter.model import Kernel, ProcessId, Restarts, Sample
+from jupyter_kernel_exporter.model import Kernel, Look, ProcessId, Restarts
 
 LAG_SECONDS = 0.1
 """How late a new process is seen where linux tells of it, on a busy machine."""
@@ -46,8 +46,8 @@ Hear = Callable[[str], Heard | None]
 """What was heard of a kernel on iopub."""
 Describe = Callable[[Newborn], Kernel | None]
 """A kernel that ended before any scan, from its connection file."""
-LastLook = Callable[[ProcessId], tuple[Sample | None, str | None]]
-"""The newest sample of a kernel, and the directory of its memory cgroup."""
+LastLook = Callable[[ProcessId], tuple[Look | None, str | None]]
+"""The newest look at a kernel, and the directory of its memory cgroup."""
 
 
 @dataclass(slots=True)
@@ -166,7 +166,7 @@ class Inquest:
             self._ends[ended.process] = ended
             dossier = self._dossiers.pop(ended.process, None)
             if dossier is not None:
-                dossier.sample, dossier.cgroup = self.last_look(ended.process)
+                dossier.last_look, dossier.cgroup = self.last_look(ended.process)
             born_dead = self._newborn.pop(ended.process, None)
             if dossier is None and born_dead is not None:
                 dossier = self._stillborn(born_dead, table)
@@ -299,7 +299,7 @@ class Inquest:
         if case.verdict is None:
             return None
         cause = self._count_restart(case) if case.successor is not None else None
-        return Death(dossier.kernel, evidence, case.verdict, dossier.sample, cause)
+        return Death(dossier.kernel, evidence, case.verdict, dossier.last_look, cause)
 
     def _around(self, case: Case, missing: frozenset[str]) -> Around:
         lag = LAG_SECONDS if self.watch.events is not None else SCAN_LAG_SECONDS

@@ -11,7 +11,7 @@ from math import inf
 from typing import NamedTuple
 
 from jupyter_kernel_exporter.linux.waitstatus import WaitStatus
-from jupyter_kernel_exporter.model import Kernel, ProcessId, Sample, Scope
+from jupyter_kernel_exporter.model import Kernel, Look, ProcessId, Scope
 
 RESTARTER_PERIOD_SECONDS = 3.0
 """How often Jupyter's restarter looks after a kernel by default (KernelRestarter.time_to_dead)."""
@@ -159,7 +159,7 @@ class Death:
     kernel: Kernel
     evidence: Evidence
     verdict: Verdict
-    sample: Sample | None = None
+    last_look: Look | None = None
     """The last look at it, a second old at most; ``None`` if there was none."""
     restart: RestartCause | None = None
     """Who started the next process; ``None`` if there is none (as yet)."""

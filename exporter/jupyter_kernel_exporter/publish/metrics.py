@@ -109,7 +109,7 @@ METRICS: tuple[Metric, ...] = (
         "Limit in bytes that would end the kernel or fail its allocations; cgroup is the "
         "tightest of its chain.",
         "scope",
-        lambda live: [(limit.scope, limit.limit_bytes) for limit in live.sample.limits],
+        lambda live: [(limit.scope, limit.limit_bytes) for limit in live.limits],
     ),
     SplitMetric(
         "jupyter_kernel_memory_headroom_bytes",
@@ -117,7 +117,7 @@ METRICS: tuple[Metric, ...] = (
         "Memory in bytes that may still be taken, by whomever, before that limit strikes; page "
         "cache that can be dropped counts as free.",
         "scope",
-        lambda live: [(limit.scope, limit.headroom_bytes) for limit in live.sample.limits],
+        lambda live: [(limit.scope, limit.headroom_bytes) for limit in live.limits],
     ),
     KernelMetric(
         "jupyter_kernel_memory_exhaustion_seconds",

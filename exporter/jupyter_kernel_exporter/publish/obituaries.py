@@ -120,8 +120,8 @@ class Obituaries:
 
 def death_row(death: Death, boot_id: str) -> DeathRow:
     """A death as it is written down."""
-    kernel, evidence, verdict, sample = death.kernel, death.evidence, death.verdict, death.sample
-    limits = sample.limits if sample is not None else ()
+    kernel, evidence, verdict = death.kernel, death.evidence, death.verdict
+    sample, limits = death.last_look if death.last_look is not None else (None, ())
     tightest = min(limits, key=lambda limit: limit.headroom_bytes, default=None)
     return DeathRow(
         process=Identity(boot_id, *kernel.process),

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from jupyter_kernel_exporter.model import LiveKernel, ProcessId, Sample, Snapshot
+from jupyter_kernel_exporter.model import LiveKernel, ProcessId, Snapshot
 
 NAN = math.nan
 
@@ -57,13 +57,14 @@ class _Rings:
         self.since = NAN
         """First point of the present process without a gap after it."""
 
-    def write(self, at: int, sample: Sample, look: _Look) -> None:
+    def write(self, at: int, live: LiveKernel, look: _Look) -> None:
         if self.look is None or self.look.process != look.process:
             self.since = look.taken_at
         rate = _rate(self.look, look)
+        sample = live.sample
         self.memory[at] = sample.rss_bytes + sample.children_rss_bytes
         self.cpu[at] = NAN if rate is None else rate
-        self.headroom[at] = min((limit.headroom_bytes for limit in sample.limits), default=NAN)
+        self.headroom[at] = min((limit.headroom_bytes for limit in live.limits), default=NAN)
         self.look = look
         self.seen_at = look.taken_at
 
@@ -154,7 +155,7 @@ class Recent:
         for live in snapshot.kernels:
             if live.kernel.id in self._rings:
                 look = looks[live.kernel.id]
-                self._rings[live.kernel.id].write(at, live.sample, look)
+                self._rings[live.kernel.id].write(at, live, look)
 
     def _grow(self) -> Iterator[tuple[str, float]]:
         """Growth of all that are in the newest point: worked out when asked for, once a point."""

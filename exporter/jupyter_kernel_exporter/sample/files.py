@@ -17,29 +17,29 @@ from jupyter_kernel_exporter.linux.proc import (
 )
 from jupyter_kernel_exporter.model import ProcessId
 
-REST_SECONDS = 0.001
-"""So much CPU time, a tenth of a clock tick, is no reason to read ``/proc/PID/stat``."""
+REST_SECONDS = 0.005
+"""So much CPU time is no reason to read ``/proc/PID/stat``, which counts in clock ticks of 0.01."""
 
 
 class Pulse:
     """What is looked at of every process at every look.
 
-    RSS, from ``statm``, is read each time. While it stays the same and the process has spent next
-    to no CPU time, ``stat``, which takes five times as long, cannot have changed by more than that.
+    While RSS, from ``statm``, stays the same and the process spends next to no CPU time, ``stat``,
+    which takes five times as long, cannot have changed by more than that.
     """
 
     __slots__ = (
         "_clock",
         "_process",
+        "_raw",
         "_spent",
         "_stat",
         "_stat_file",
         "_statm",
         "_statm_file",
+        "address_space_bytes",
         "anonymous_bytes",
         "ended",
-        "moved",
-        "raw",
         "rss_bytes",
     )
 
@@ -54,52 +54,43 @@ class Pulse:
         self._stat_file = KeptFile(f"{procfs}/{process.pid}/stat", descriptors, 1024)
         self._statm_file = KeptFile(f"{procfs}/{process.pid}/statm", descriptors, 128)
         self._stat: Stat | None = None
-        self.raw = b""
-        """The bytes of ``stat`` at the last look."""
+        self._raw = b""
         self.rss_bytes = 0
         self.anonymous_bytes = 0
         """Resident, and no file stands behind it."""
-        self.moved = False
-        """Whether the last look found anything new."""
+        self.address_space_bytes = 0
         self.ended = False
         """It has ended; somebody has yet to wait for it."""
 
-    def look(self, *, closely: bool = True) -> Stat | None:
-        """Look again; ``None`` once the process is gone: it has ended and was waited for.
+    def rests(self) -> bool:
+        """Whether nothing has changed since the last look, but the time of children that ended."""
+        if self._clock is None or self._statm_file.read() != self._statm:
+            return False
+        spent = self._clock.read()
+        return spent is not None and 0.0 <= spent - self._spent < REST_SECONDS
 
-        Unless it is looked at ``closely``, the time of children that have ended may come late.
-        """
+    def look(self) -> Stat | None:
+        """Look again; ``None`` once the process is gone: it has ended and was waited for."""
         # Since linux 6.16 statm adds up what each CPU still holds back of RSS; stat never does.
         statm = self._statm_file.read()
-        if not statm:
-            return None
+        # Before stat: what is spent in between is seen at the next look.
         spent = self._clock.read() if self._clock is not None else None
-        if (
-            not closely
-            and spent is not None
-            and 0.0 <= spent - self._spent < REST_SECONDS
-            and statm == self._statm
-        ):
-            self.moved = False
-            return self._stat
         raw = self._stat_file.read()
-        if not raw:
+        if not statm or not raw:
             return None
-        self.moved = raw != self.raw or statm != self._statm
         self._spent = spent or 0.0
-        if not self.moved:
+        if raw == self._raw and statm == self._statm:
             return self._stat
         stat = parse_stat(raw)
         if stat.start_ticks != self._process.start_ticks:
             return None
         # A main thread may end before the others: the process then looks dead and is not.
         self.ended = stat.state in "ZX" and stat.threads <= 1
-        self.raw = raw
-        self._statm = statm
+        self._raw, self._statm, self._stat = raw, statm, stat
         _, resident, shared, _ = statm.split(b" ", 3)
         self.rss_bytes = int(resident) * PAGE_SIZE
         self.anonymous_bytes = self.rss_bytes - int(shared) * PAGE_SIZE
-        self._stat = stat
+        self.address_space_bytes = stat.vsize
         return stat
 
     def close(self) -> None:

@@ -304,7 +304,7 @@ def kernel_model(
                 limit_bytes=limit.limit_bytes,
                 headroom_bytes=limit.headroom_bytes,
             )
-            for limit in sample.limits
+            for limit in live.limits
         ],
         memory_growth_bytes_per_second=memory_growth,
         memory_exhaustion_seconds=_finite(live.exhaustion_seconds),

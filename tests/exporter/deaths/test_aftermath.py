@@ -153,7 +153,7 @@ def test_what_may_be_said(
     assert death.evidence.status is None
     assert death.evidence.ready is None
     assert "iopub" in death.evidence.missing
-    assert death.sample is None
+    assert death.last_look is None
 
 
 def test_when_it_was(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from jupyter_kernel_exporter.deaths.patience import look
 from jupyter_kernel_exporter.deaths.record import Evidence, ShutdownReply
 from jupyter_kernel_exporter.deaths.watch import Ended
 from jupyter_kernel_exporter.linux.waitstatus import WaitStatus
-from jupyter_kernel_exporter.model import Kernel, ProcessId, Sample
+from jupyter_kernel_exporter.model import Kernel, Look, ProcessId, Sample
 from support.procfs import FakeProc
 from support.snapshots import BARE_SAMPLE
 
@@ -305,7 +305,10 @@ def test_cpu_limit(
 ) -> None:
     """By the last look, which is a second old."""
     of = Dossier(
-        Kernel("1", KERNEL, "eva"), cpu_limit_seconds=limit, sample=sample, stillborn=stillborn
+        Kernel("1", KERNEL, "eva"),
+        cpu_limit_seconds=limit,
+        last_look=Look(sample) if sample is not None else None,
+        stillborn=stillborn,
     )
     assert evidence(case(of)).cpu_limit_reached is expected
 

@@ -17,8 +17,17 @@ from jupyter_kernel_exporter.linux.host import HostMemory
 from jupyter_kernel_exporter.linux.kept import Descriptors
 from jupyter_kernel_exporter.linux.proc import read_stat
 from jupyter_kernel_exporter.linux.proctable import ProcessTable
-from jupyter_kernel_exporter.model import Kernel, MemoryLimit, ProcessId, Said, Sample, Scope, State
-from jupyter_kernel_exporter.sample import Around, Sampler
+from jupyter_kernel_exporter.model import (
+    Kernel,
+    Look,
+    MemoryLimit,
+    ProcessId,
+    Said,
+    Sample,
+    Scope,
+    State,
+)
+from jupyter_kernel_exporter.sample import RENEWAL_TICKS, Around, Sampler
 
 pytestmark = pytest.mark.real
 
@@ -76,14 +85,20 @@ class Eye:
         self.table = ProcessTable()
         self.families = Families()
         self.tick = 0
+        self.newest: Look | None = None
 
     def look(self, who: Puppet, around: Around | None = None) -> Sample | None:
         """One tick."""
+        self.see(who, around)
+        return self.newest.sample if self.newest is not None else None
+
+    def see(self, who: Puppet, around: Around | None = None) -> None:
+        """One tick, with all that there is to see."""
         changes = self.table.scan()
         self.families.update([who.id], self.table.processes, changes.came, changes.went)
         self.tick += 1
         around = around or Around(now=time.time(), monotonic=time.monotonic(), tick=self.tick)
-        return self.sampler.sample(who.kernel, self.families.members(who.id), around)
+        self.newest = self.sampler.look(who.kernel, self.families.members(who.id), around)
 
 
 def rss_of_mappings(pid: int) -> int:
@@ -107,10 +122,38 @@ def test_who_stops_to_work_is_idle_soon(said: Said | None) -> None:
                 who.run("import time; end = time.process_time() + 0.3")
                 who.run("while time.process_time() < end: pass")
             moment = Around(now=100.0 + second, monotonic=float(second), tick=second)
-            sample = eye.sampler.sample(who.kernel, {}, moment, said)
-            assert sample is not None
+            look = eye.sampler.look(who.kernel, {}, moment, said)
+            assert look is not None
             if second >= 2:
-                assert sample.state is (State.BUSY if second == 2 else State.IDLE)
+                assert look.sample.state is (State.BUSY if second == 2 else State.IDLE)
+
+
+def test_who_rests_is_not_read_again_but_for_what_is_left() -> None:
+    """Until it works, or its turn comes to be read whether it works or not."""
+    eye = Eye()
+    with puppet() as who:
+
+        def look(tick: int) -> Look:
+            host = HostMemory(1 << 40, (1 << 39) + tick)
+            tick -= who.id.pid
+            eye.see(who, Around(now=100.0 + tick, monotonic=float(tick), tick=tick, host=host))
+            assert eye.newest is not None
+            return eye.newest
+
+        who.run("import os; descriptors = []")
+        look(1)
+        first = look(2)
+        resting = look(3)
+        assert resting.sample is first.sample
+        assert resting.limits == (MemoryLimit(Scope.HOST, 1 << 40, (1 << 39) + 3),)
+        # Not enough to be noticed by the pulse: it is in its turn.
+        who.run("descriptors.append(os.open('/', 0))")
+        later = look(RENEWAL_TICKS)
+        assert later.sample.open_fds == (first.sample.open_fds or 0) + 1
+        look(RENEWAL_TICKS + 1)
+        who.run(f"exec({BURN!r})")
+        after = look(RENEWAL_TICKS + 2)
+        assert cpu_seconds(after.sample) - cpu_seconds(first.sample) > 0.27
 
 
 def test_memory_follows_the_process() -> None:
@@ -217,7 +260,8 @@ def test_limits_are_the_process_own_and_the_hosts() -> None:
         stat = read_stat("/proc", who.id.pid)
     assert sample is not None
     assert stat is not None
-    assert sample.limits == (
+    assert eye.newest is not None
+    assert eye.newest.limits == (
         MemoryLimit(Scope.RLIMIT, 1 << 33, (1 << 33) - stat.vsize),
         MemoryLimit(Scope.HOST, 1000, 400),
     )
@@ -316,16 +360,18 @@ def test_counters_go_on_when_a_wrapper_hands_over() -> None:
         eye.families.update([child], eye.table.processes, (), ())
         kernel = Kernel("k", child, "alice", started_at=2.0, ready=True)
         around = Around(now=time.time(), monotonic=time.monotonic(), tick=2)
-        second = eye.sampler.sample(kernel, eye.families.members(child), around)
+        look = eye.sampler.look(kernel, eye.families.members(child), around)
         eye.sampler.forget_all_but({child})
         assert first is not None
-        assert second is not None
+        assert look is not None
+        second = look.sample
         assert (first.children, second.children) == (1, 0)
         assert cpu_seconds(first) > 0.55
         assert cpu_seconds(second) == pytest.approx(cpu_seconds(first), abs=0.03)
         wrapper.run(f"p.stdin.write({line!r}); p.stdin.flush(); p.stdout.readline()")
-        third = eye.sampler.sample(kernel, eye.families.members(child), around)
-        assert cpu_seconds(third) - cpu_seconds(second) == pytest.approx(0.3, abs=0.05)
+        look = eye.sampler.look(kernel, eye.families.members(child), around)
+        assert look is not None
+        assert cpu_seconds(look.sample) - cpu_seconds(second) == pytest.approx(0.3, abs=0.05)
 
 
 def test_a_restart_begins_anew() -> None:
@@ -368,11 +414,12 @@ def test_no_time_is_counted_twice_while_a_child_ends() -> None:
         members = Meanwhile(eye.families.members(who.id), lambda: who.run("p.wait()"))
         assert len(members) == 1
         around = Around(now=time.time(), monotonic=time.monotonic(), tick=3)
-        waited_for = eye.sampler.sample(who.kernel, members, around)
+        look = eye.sampler.look(who.kernel, members, around)
         later = eye.look(who)
     assert alive is not None
     assert ended is not None
-    assert waited_for is not None
+    assert look is not None
+    waited_for = look.sample
     assert [alive.children, ended.children, waited_for.children] == [1, 0, 0]
     assert alive.children_rss_bytes > 0
     assert ended.children_rss_bytes == 0
