@@ -58,8 +58,9 @@ STANDINS = Promise(latency=1 / 7, work=None, memory=140)
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 YOUTH_SECONDS = 15.0
 """New processes are looked at more often at first."""
-GROWTH = 1.5
-"""What one more kernel costs may rise so much from the first step to the second: noise."""
+GROWTH = 2.0
+"""What one more kernel costs may rise so much from the first step to the second: a thousand are too
+many for the processor's caches. What grew with the square would rise by 3.25."""
 
 
 def measure_shape(

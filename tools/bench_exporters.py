@@ -171,7 +171,7 @@ def run_ours(runtime_dir: Path, directory: Path) -> contextlib.AbstractContextMa
     env = {name: value for name, value in os.environ.items() if not name.startswith("JKE_")}
     env["JUPYTER_RUNTIME_DIR"] = str(runtime_dir)
     command = [sys.executable, "-m", "jupyter_kernel_exporter", "serve"]
-    command += [f"--web.listen-address=127.0.0.1:{port}"]
+    command += [f"--web.listen-address=127.0.0.1:{port}", f"--state-dir={directory / 'state'}"]
     return running("jupyter-kernel-exporter", command, env, port, directory / "ours.log")
 
 

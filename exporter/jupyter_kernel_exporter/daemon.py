@@ -169,8 +169,9 @@ class Daemon:
         self._look_for_hiding(kernels, began)
         around = self._look_around(kernels)
         said = self._hear()
+        look, members = self._sampler.look, self._families.members
         looks = self.sources.run_each(
-            "proc", lambda kernel: self._look(kernel, around, said.get(kernel.id)), kernels
+            "proc", lambda k: look(k, members(k.process), around, said.get(k.id)), kernels
         )
         live = self._foresee(looks, around.monotonic)
         if self._cgroups is not None:
@@ -332,9 +333,6 @@ class Daemon:
     def _has_ended(self, kernel: Kernel) -> bool:
         return self._ends is not None and self._ends.has_ended(kernel.process)
 
-    def _restarts(self, kernel: Kernel) -> Restarts:
-        return Restarts() if self._ends is None else self._ends.restarts(kernel)
-
     def _describe(self, born: Newborn) -> Kernel | None:
         kernel = self._discovery.describe_stillborn(
             born.process,
@@ -425,8 +423,9 @@ class Daemon:
         """Put to each kernel how long its memory will last."""
         by_process = {kernel.process: look for kernel, look in looks}
         seconds = self.sources.run("proc", self._outlooks.update, by_process, now) or {}
+        restarts = self._ends.restarts if self._ends is not None else lambda _: Restarts()
         return [
-            LiveKernel(kernel, *look, self._restarts(kernel), seconds.get(kernel.process))
+            LiveKernel(kernel, *look, restarts(kernel), seconds.get(kernel.process))
             for kernel, look in looks
         ]
 
@@ -435,9 +434,6 @@ class Daemon:
         if self._ends is None or not self.sources.enabled("iopub"):
             return {}
         return self.sources.run("iopub", self._ends.said) or {}
-
-    def _look(self, kernel: Kernel, around: Around, said: Said | None) -> Look | None:
-        return self._sampler.look(kernel, self._families.members(kernel.process), around, said)
 
 
 def without_cgroups(death: Death) -> Death:
@@ -474,7 +470,9 @@ def sample_for_ever(
         due = max(due + interval, daemon.monotonic() - interval)
         while not stop.is_set() and (left := due - daemon.monotonic()) > 0:
             patience = daemon.patience_seconds()
-            daemon.wake.wait(left if patience is None else min(left, patience))
+            woken = daemon.wake.wait(left if patience is None else min(left, patience))
+            if not woken and patience is None:
+                continue
             daemon.wake.clear()
             news = daemon.attend()
             if news is not None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from jupyter_kernel_exporter.forecast import MemoryForecast
-from jupyter_kernel_exporter.model import Look, MemoryLimit, ProcessId, Sample, Scope
+from jupyter_kernel_exporter.model import Look, MemoryLimit, ProcessId, Scope
 
 SAME_BYTES = 64 << 10
 """A change below this is no news."""
@@ -40,6 +40,11 @@ class _Outlook:
     told_at: float = -math.inf
     seconds: float = math.inf
 
+    def observe(self, used: int, left: int, now: float) -> None:
+        self.forecast.observe(now, used)
+        self.used_bytes, self.told_at = used, now
+        self.seconds = self.forecast.seconds_to_exhaustion(used + left)
+
 
 @dataclass(slots=True)
 class Outlooks:
@@ -62,27 +67,22 @@ class Outlooks:
                     sharers[limit.place] += number[key]
         yardsticks = {key: choose(limits, sharers) for key, limits in distinct.items()}
         found = {}
-        for process, look in looks.items():
-            yardstick = yardsticks[id(look.limits)]
-            if yardstick is not None:
-                found[process] = self._look(process, look.sample, yardstick, now)
+        for process, (sample, limits) in looks.items():
+            yardstick = yardsticks[id(limits)]
+            if yardstick is None:
+                continue
+            name, used, left = yardstick
+            if used is None:
+                used = sample.anonymous_bytes
+            outlook = self._outlooks.get(process)
+            if outlook is None or outlook.name != name:
+                outlook = self._outlooks[process] = _Outlook(name)
+            same = -SAME_BYTES < used - outlook.used_bytes < SAME_BYTES
+            if not same or outlook.seconds < math.inf or now - outlook.told_at >= REPEAT_SECONDS:
+                outlook.observe(used, left, now)
+            found[process] = outlook.seconds
         self._forget_all_but(found)
         return found
-
-    def _look(self, process: ProcessId, sample: Sample, yardstick: Yardstick, now: float) -> float:
-        outlook = self._outlooks.get(process)
-        if outlook is None or outlook.name != yardstick.name:
-            outlook = self._outlooks[process] = _Outlook(yardstick.name)
-        used = yardstick.used_bytes
-        if used is None:
-            used = sample.anonymous_bytes
-        same = -SAME_BYTES < used - outlook.used_bytes < SAME_BYTES
-        if same and now - outlook.told_at < REPEAT_SECONDS and outlook.seconds == math.inf:
-            return math.inf
-        outlook.forecast.observe(now, used)
-        outlook.used_bytes, outlook.told_at = used, now
-        outlook.seconds = outlook.forecast.seconds_to_exhaustion(used + yardstick.left_bytes)
-        return outlook.seconds
 
     def _forget_all_but(self, alive: Iterable[ProcessId]) -> None:
         for gone in self._outlooks.keys() - set(alive):

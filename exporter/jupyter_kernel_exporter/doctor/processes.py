@@ -11,8 +11,7 @@ from jupyter_kernel_exporter.discover.users import Users
 from jupyter_kernel_exporter.doctor.probe import Seen
 from jupyter_kernel_exporter.doctor.site import Site, Subject
 from jupyter_kernel_exporter.linux.kept import Descriptors, KeptFile
-from jupyter_kernel_exporter.linux.proc import parse_io, read_environment, read_pss
-from jupyter_kernel_exporter.sample.files import count_open_fds
+from jupyter_kernel_exporter.linux.proc import count_open_fds, parse_io, read_environment, read_pss
 from jupyter_kernel_exporter.sources import Unavailable
 
 _READS_ALL = {"CAP_DAC_READ_SEARCH", "CAP_DAC_OVERRIDE"}

@@ -7,8 +7,6 @@ gone with it. Kernel ids are unique in a snapshot, hence so are the series.
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, cast
 
-from prometheus_client.registry import Collector as ClientCollector
-
 from jupyter_kernel_exporter.model import Kernel, Snapshot
 from jupyter_kernel_exporter.publish.encode import (
     Family,
@@ -21,7 +19,6 @@ from jupyter_kernel_exporter.publish.rows import (
     HostMetric,
     InfoMetric,
     KernelMetric,
-    Kind,
     Metric,
     Number,
     SplitMetric,
@@ -94,15 +91,6 @@ class Collector:
                 if isinstance(metric, InfoMetric)
             },
         )
-
-
-def from_client(collector: ClientCollector) -> Iterator[Family]:
-    """The families of one of the client library's own collectors: gauges and counters."""
-    for metric in collector.collect():
-        name = metric.name + "_total" if metric.type == Kind.COUNTER else metric.name
-        labels = [label_text(sample.labels) for sample in metric.samples]
-        values = [sample.value for sample in metric.samples]
-        yield Family(name, Kind(metric.type), metric.documentation, labels, values)
 
 
 _Series = tuple[list[str], list[Number]]

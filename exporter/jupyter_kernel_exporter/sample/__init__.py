@@ -35,7 +35,7 @@ from jupyter_kernel_exporter.model import (
 from jupyter_kernel_exporter.sample.watched import Watched
 from jupyter_kernel_exporter.sources import Unavailable
 
-RENEWAL_TICKS = 30
+RENEWAL_TICKS = 60
 """Looks after which everything is read again, moved or not."""
 
 Report = Callable[[str, str], None]
@@ -121,7 +121,7 @@ class Sampler:
             watched = self._watch(kernel, descendants)
         renew = (around.tick + kernel.process.pid) % RENEWAL_TICKS == 0
         special = descendants or around.pss or around.gpu
-        if not (renew or special) and watched.rests(kernel, said):
+        if not (renew or special) and watched.rests(kernel, said, around.monotonic):
             sample = watched.sample
         else:
             sample = self._look_closely(watched, kernel, descendants, around, said, renew=renew)
@@ -153,6 +153,7 @@ class Sampler:
         children = [m for m in watched.members.values() if m is not own and not m.ended]
         user, system = watched.cpu.update(family, descendants)
         activity, details = watched.activity, watched.details
+        activity.rested(watched.rested_at)
         activity.update(kernel.ready, (user + system) / CLOCK_TICKS, around, said)
         sample = Sample(
             rss_bytes=own.rss_bytes,

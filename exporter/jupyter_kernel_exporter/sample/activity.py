@@ -72,6 +72,11 @@ class Activity:
         if ready is False:
             self.state = State.STARTING
 
+    def rested(self, until: float) -> None:
+        """It has spent no CPU time up to ``until``, on the clock of :attr:`Moment.monotonic`."""
+        if self._mark is not None and until > self._mark[0]:
+            self._mark = (until, self._mark[1])
+
     def _listen(self, said: Said, busy_seconds: float) -> None:
         self.state = said.state
         if self._said_busy is not None:

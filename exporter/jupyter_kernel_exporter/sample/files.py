@@ -7,9 +7,9 @@ from jupyter_kernel_exporter.linux.cgroup import parse_paths
 from jupyter_kernel_exporter.linux.cpuclock import CpuClock
 from jupyter_kernel_exporter.linux.kept import Descriptors, KeptFile
 from jupyter_kernel_exporter.linux.proc import (
-    GONE,
     PAGE_SIZE,
     Stat,
+    count_open_fds,
     parse_address_space_limit,
     parse_io,
     parse_stat,
@@ -191,15 +191,3 @@ class Bounds:
         """Close the files."""
         self._limits_file.close()
         self._cgroup_file.close()
-
-
-def count_open_fds(directory: str) -> int | None:
-    """Entries of ``/proc/PID/fd``, ``None`` if the process is gone.
-
-    Since linux 6.2 the size of that directory is their number, which saves listing it; before, it
-    was 0, and no Jupyter kernel has none open. Raises :exc:`PermissionError`.
-    """
-    try:
-        return os.stat(directory).st_size or len(os.listdir(directory))
-    except GONE:
-        return None

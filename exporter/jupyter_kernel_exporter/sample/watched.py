@@ -1,5 +1,6 @@
 """One kernel, and what is kept of it from look to look."""
 
+import math
 from collections.abc import Mapping
 
 from jupyter_kernel_exporter.linux.kept import Descriptors
@@ -36,6 +37,7 @@ class Watched:
         "newest",
         "own",
         "process",
+        "rested_at",
         "sample",
     )
 
@@ -62,17 +64,22 @@ class Watched:
         self._said: Said | None = None
         """What was known of it, and what it said of itself, at the last close look."""
         self._quiet = False
+        self.rested_at = -math.inf
+        """When it was last found at rest, on the clock of those who asked."""
         self._looked_at: tuple[int, int] | None = None
         """CPU ticks and RSS when the other files were read last."""
 
-    def rests(self, kernel: Kernel, said: Said | None) -> bool:
+    def rests(self, kernel: Kernel, said: Said | None, now: float) -> bool:
         """Whether a kernel without descendants is as at the last close look: its sample holds."""
-        return (
-            self._quiet
-            and kernel is self._kernel
-            and (said is self._said or said == self._said)
-            and self.own.rests()
-        )
+        if (
+            not self._quiet
+            or kernel is not self._kernel
+            or not (said is self._said or said == self._said)
+            or not self.own.rests()
+        ):
+            return False
+        self.rested_at = now
+        return True
 
     def keep(self, kernel: Kernel, said: Said | None, sample: Sample) -> None:
         """Remember a close look."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import PROCESS_COLLECTOR, exposition
+from prometheus_client import exposition
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric as ClientMetric
 from prometheus_client.openmetrics import exposition as openmetrics
@@ -22,9 +22,10 @@ from prometheus_client.samples import Exemplar
 
 import jupyter_kernel_exporter
 from jupyter_kernel_exporter.model import Kernel, MemoryLimit, Scope, Snapshot, State
-from jupyter_kernel_exporter.publish.collector import Collector, from_client
+from jupyter_kernel_exporter.publish.collector import Collector
 from jupyter_kernel_exporter.publish.encode import Encoder, Family, Format, writable
 from jupyter_kernel_exporter.publish.metrics import METRICS
+from jupyter_kernel_exporter.publish.own import OwnProcess
 from jupyter_kernel_exporter.publish.rows import (
     HostMetric,
     InfoMetric,
@@ -34,7 +35,7 @@ from jupyter_kernel_exporter.publish.rows import (
     Number,
     SplitMetric,
 )
-from support.snapshots import NOW, crowd, full_snapshot, live, snapshot
+from support.snapshots import crowd, full_snapshot, live, snapshot
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 
@@ -142,7 +143,7 @@ def test_the_whole_exposition_is_as_agreed(fmt: Format, name: str) -> None:
 @pytest.mark.parametrize("of", [snapshot(), full_snapshot()], ids=["empty", "full"])
 def test_promtool_finds_nothing_to_say(of: Snapshot) -> None:
     """``promtool check metrics`` passes without a warning."""
-    families = [*Collector().collect(of), *from_client(PROCESS_COLLECTOR)]
+    families = [*Collector().collect(of), *OwnProcess().collect()]
     check = subprocess.run(
         ["promtool", "check", "metrics"],
         input=Encoder().encode(families, Format.TEXT),
@@ -283,11 +284,3 @@ def test_sources_and_skipped_files_are_said_of_the_exporter() -> None:
     skipped = families[prefix + "connection_files_skipped_total"]
     assert skipped.labels == ['{cause="empty"}', '{cause="malformed"}']
     assert skipped.values == [0, 3]
-
-
-def test_the_clients_own_collectors_fit_in() -> None:
-    """What the client library says of this process is written with its own names."""
-    families = {family.name: family for family in from_client(PROCESS_COLLECTOR)}
-    assert families["process_resident_memory_bytes"].values[0] > 1_000_000
-    assert families["process_cpu_seconds_total"].kind is Kind.COUNTER
-    assert families["process_start_time_seconds"].values[0] != NOW

@@ -33,6 +33,16 @@ def test_busy_and_idle_by_turns() -> None:
     assert (activity.last_at, activity.busy_seconds) == (102.0, 2.0)
 
 
+def test_a_rest_is_not_judged_together_with_the_work_after_it() -> None:
+    """Who takes one of two CPUs after a minute of rest is busy now, and was not for that minute."""
+    activity = Activity(started_at=50.0)
+    activity.update(True, 3.0, At(100.0, 0.0))
+    activity.rested(until=59.0)
+    activity.update(True, 4.0, At(160.0, 60.0))
+    assert (activity.state, activity.last_at) == (State.BUSY, 160.0)
+    assert activity.busy_seconds == pytest.approx(1.0)
+
+
 def test_short_intervals_are_judged_together() -> None:
     """Twenty looks a second would see nothing but clock ticks."""
     activity = Activity(started_at=0.0)

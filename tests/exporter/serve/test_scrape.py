@@ -2,28 +2,25 @@
 
 import gzip
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from prometheus_client import Metric
-from prometheus_client.metrics_core import GaugeMetricFamily
-from prometheus_client.registry import Collector
 
-from jupyter_kernel_exporter.publish.encode import Format
+from jupyter_kernel_exporter.publish.encode import Family, Format
+from jupyter_kernel_exporter.publish.rows import Kind
 from jupyter_kernel_exporter.serve.scrape import Scrape, gzip_accepted
 from support.snapshots import full_snapshot, live, snapshot
 
 
-class Own(Collector):
+class Own:
     """Counts how often it is asked: once for each body that is written."""
 
     def __init__(self) -> None:
         self.asked = 0
 
-    def collect(self) -> Iterator[Metric]:
+    def __call__(self) -> list[Family]:
         self.asked += 1
-        yield GaugeMetricFamily("process_own", "Times asked.", value=self.asked)
+        return [Family("process_own", Kind.GAUGE, "Times asked.", [""], [self.asked])]
 
 
 def test_a_body_is_written_once() -> None:
