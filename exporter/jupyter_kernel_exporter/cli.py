@@ -33,13 +33,13 @@ Options = Mapping[str, Any]
 
 def serve(settings: Settings, _: Options) -> int:
     """Watch this host's kernels and serve what is seen, until a signal ends it."""
-    from jupyter_kernel_exporter import daemon  # noqa: PLC0415  # --help and errors stay quick
+    from jupyter_kernel_exporter import service  # noqa: PLC0415  # --help and errors stay quick
     from jupyter_kernel_exporter.publish.history import AlreadyRunning  # noqa: PLC0415
     from jupyter_kernel_exporter.serve.hub import HubError  # noqa: PLC0415
     from jupyter_kernel_exporter.serve.lock_config import LockError  # noqa: PLC0415
 
     try:
-        return daemon.serve(settings)
+        return service.serve(settings)
     except LockError as error:
         _say(f"--web.config.file: {error}")
         return 2

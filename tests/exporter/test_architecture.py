@@ -20,8 +20,10 @@ FLOW = (
     {"outlook"},
     {"deaths"},
     {"publish"},
+    {"register"},
     {"serve"},
     {"daemon"},
+    {"service"},
     {"terminal"},
     {"doctor"},
 )

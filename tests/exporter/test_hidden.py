@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_kernel_exporter.daemon import HIDING_INTERVAL_SECONDS, Daemon
+from jupyter_kernel_exporter.daemon import Daemon
+from jupyter_kernel_exporter.linux import hiding
 from jupyter_kernel_exporter.model import Kernel, ProcessId, SourceStatus
 from jupyter_kernel_exporter.publish.history import History
 from jupyter_kernel_exporter.publish.obituaries import Obituaries
@@ -23,12 +24,12 @@ from support.procfs import FakeProc
 class Watched:
     """A daemon that looks at a made-up /proc, and the time it believes it is."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, history: History | None = None) -> None:
         self.folder = folder
         self.proc = FakeProc(folder / "proc")
         self.now = 0.0
         settings = resolve({"path.procfs": self.proc.root}, {})
-        self.daemon = Daemon(settings, monotonic=lambda: self.now)
+        self.daemon = Daemon(settings, monotonic=lambda: self.now, history=history)
 
     def look(self, after: float = 1.0) -> SourceStatus:
         """How the process table stands some seconds later."""
@@ -74,7 +75,7 @@ def test_others_are_hidden(watched: Watched) -> None:
     assert (found.up, "hidepid" in found.problem) == (False, True)
     watched.add(1, "systemd")
     assert not watched.look().up
-    assert watched.look(HIDING_INTERVAL_SECONDS).up
+    assert watched.look(hiding.INTERVAL_SECONDS).up
 
 
 def test_what_is_outside_is_not_missed_where_kernels_are_inside(watched: Watched) -> None:
@@ -85,18 +86,22 @@ def test_what_is_outside_is_not_missed_where_kernels_are_inside(watched: Watched
     watched.add_kernel(8)
     assert watched.look().up
     watched.proc.remove(8)
-    assert watched.look(HIDING_INTERVAL_SECONDS).up
+    assert watched.look(hiding.INTERVAL_SECONDS).up
 
 
-def test_nor_after_a_restart(watched: Watched, tmp_path: Path) -> None:
+def test_nor_after_a_restart(tmp_path: Path) -> None:
     """Nobody is alarmed at night: the history knows of kernels."""
-    watched.add(1, "tini")
     history = History.open(str(tmp_path / "state"))
     try:
         obituaries = Obituaries(history, "boot")
         obituaries.see([Kernel("a", ProcessId(8, 1), "ada", kernel_name="python3")])
-        watched.daemon._obituaries = obituaries
-        assert watched.look().up
+        watched = Watched(tmp_path, history)
+        watched.add(1, "tini")
+        watched.daemon.start()
+        try:
+            assert watched.look().up
+        finally:
+            watched.daemon.stop()
     finally:
         history.close()
 

@@ -9,7 +9,7 @@ import sys
 
 from fastapi.testclient import TestClient
 
-from jupyter_kernel_exporter import daemon
+from jupyter_kernel_exporter import daemon, service
 from jupyter_kernel_exporter.cli import main
 from jupyter_kernel_exporter.publish.published import Published
 from jupyter_kernel_exporter.serve.app import create_app
@@ -27,7 +27,7 @@ if __name__ == "__main__":
         importlib.import_module(name)
     watcher = daemon.Daemon(resolve({}, {}))
     published = Published()
-    daemon.publish(watcher.tick(), published)
+    service.publish(watcher.tick(), published)
     client = TestClient(create_app(published, watcher.settings), base_url="http://127.0.0.1")
     for path in ("/", "/metrics", "/api/v1/kernels", "/-/ready", "/nowhere"):
         client.get(path)

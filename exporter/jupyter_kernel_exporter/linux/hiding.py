@@ -5,7 +5,36 @@ Every pid namespace has a process 1, so where there is none, others' processes a
 (``hidepid=1``). And only the machine's first namespace has kthreadd, as number 2.
 """
 
+import math
 import os
+from dataclasses import dataclass, field
+
+INTERVAL_SECONDS = 60.0
+"""How often it is looked whether processes are hidden: that depends on how /proc was mounted."""
+
+
+@dataclass(slots=True)
+class HidingWatch:
+    """Looks every now and then. ``now`` is of a clock that never jumps."""
+
+    root: str
+    _seen: bool = field(init=False, default=False)
+    _due: float = field(init=False, default=-math.inf)
+    _sentence: str = field(init=False, default="")
+
+    def look(self, now: float, *, seen: bool) -> str:
+        """Why less is seen than there may be, in a sentence; empty if all seems to be.
+
+        ``seen`` is whether any kernel has been. That processes outside a container are hidden is no
+        fault then; until then all would seem well without one.
+        """
+        if seen and not self._seen:
+            self._seen = True
+            self._due = now
+        if now >= self._due:
+            self._due, self._sentence = now + INTERVAL_SECONDS, ""
+            self._sentence = (what_hides_others if self._seen else what_hides)(self.root)
+        return self._sentence
 
 
 def what_hides(root: str) -> str:
