@@ -64,8 +64,10 @@ def growth() -> str:
 
 
 def idle_for() -> str:
-    """Seconds since each kernel was last active."""
-    return f"(time() - {kernels('jupyter_kernel_last_activity_timestamp_seconds')})"
+    """Seconds since each kernel that does not work just now was last active."""
+    active = kernels("jupyter_kernel_last_activity_timestamp_seconds")
+    busy = kernels("jupyter_kernel_state", 'state="busy"')
+    return f"((time() - {active}) unless {ON_KERNEL} ({busy} == 1))"
 
 
 def idle_memory() -> str:

@@ -30,6 +30,8 @@ UP_OR_DOWN = model.ValueMap(
     }
 )
 SOURCE_UP = "jupyter_kernel_exporter_source_up"
+READ = hosts(SOURCE_UP, 'source!="delayacct"')
+"""Whether each source can be read that is to be up everywhere."""
 
 
 def alerts() -> Panel:
@@ -103,7 +105,8 @@ def exporters() -> Panel:
         table(
             "Exporters, one by one",
             "Every exporter that was seen in the last day: whether it answers, what it watches, "
-            "and what that costs. Sources down names how many of its sources it cannot read.",
+            "and what that costs. Sources down names how many of its sources it cannot read; delay "
+            "accounting, which is off on most machines, is left out.",
             (
                 ("instance", "Host", {}),
                 ("version", "Version", wide(90)),
@@ -142,7 +145,7 @@ def exporters() -> Panel:
             )
         )
         .with_target(now(f"sum by (job, instance) ({hosts('jupyter_kernels')})", "B"))
-        .with_target(now(f"sum by (job, instance) (1 - {hosts(SOURCE_UP)})", "C"))
+        .with_target(now(f"sum by (job, instance) (1 - {READ})", "C"))
         .with_target(
             now(
                 "max by (job, instance) ("
@@ -213,8 +216,7 @@ def sources_down() -> Panel:
         .thresholds(thresholds((None, GREEN), (1, ORANGE)))
         .with_target(
             query(
-                "sum(1 - "
-                f"""{hosts(SOURCE_UP, 'source!="delayacct"')})""",
+                f"sum(1 - {READ})",
                 "down",
             )
         )

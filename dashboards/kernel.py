@@ -55,7 +55,7 @@ def build() -> dashboard.Dashboard:
         story.forecast(),
         story.oom_score(),
         story.errors(),
-        ends.the_dead(kernel).title("Its deaths").height(6),
+        ends.the_dead(kernel).title("Its deaths").no_value("none known").height(6),
     )
     # Empty for most, so closed at first.
     one.with_row(dashboard.Row("GPUs").with_panel(story.gpu()))

@@ -33,7 +33,8 @@ from dashboards.sdk import common, common_model
 from dashboards import ask
 
 ROOM_COLORS = ((None, RED), (NEAR_LIMIT, ORANGE), (0.25, GREEN))
-SOON_COLORS = ((None, RED), (900, ORANGE), (3600, GREEN))
+SOON_COLORS = ((None, GREEN), (0, RED), (900, ORANGE), (3600, GREEN))
+"""Where nothing is forecast there is no value, and the first colour."""
 SIZE: Field = {"unit": "bytes", **wide(88)}
 WHO: tuple[Column, ...] = (
     ("notebook", "Notebook", {"noValue": "-", **KERNEL_COLUMN}),
@@ -180,7 +181,7 @@ def growth_by_kernel() -> Panel:
     """Who will be the next large one."""
     return (
         bars(
-            "Growth: the ten fastest",
+            "Growth in an hour: the ten fastest",
             "How much each kernel's memory rises in an hour, if it goes on as in the last fifteen "
             "minutes. Those that do not rise are left out.",
             "bytes",

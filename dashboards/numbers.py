@@ -12,6 +12,7 @@ from dashboards.house import (
     query,
     thresholds,
 )
+from dashboards.kernels import SOON_COLORS
 from dashboards.reasons import TROUBLE
 
 from dashboards import ask
@@ -71,7 +72,7 @@ def soonest() -> Panel:
             "s",
         )
         .decimals(0)
-        .thresholds(thresholds((None, RED), (900, ORANGE), (3600, GREEN)))
+        .thresholds(thresholds(*SOON_COLORS))
         .no_value("none in sight")
         .with_target(latest(f"min({ask.exhaustion()})", "soonest"))
     )

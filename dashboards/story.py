@@ -96,6 +96,7 @@ def forecast() -> Panel:
             "s",
         )
         .span(8)
+        .no_value("not in sight")
         .override_by_name(*colored("until it runs out", RED))
         .with_target(query(f"{RUNS_OUT} < Inf", "until it runs out"))
     )
@@ -244,5 +245,6 @@ def gpu() -> Panel:
             "bytes",
         )
         .span(8)
+        .no_value("none used")
         .with_target(query(kernel("jupyter_kernel_gpu_memory_bytes"), "GPU {{gpu}}"))
     )

@@ -127,17 +127,18 @@ def processors() -> Panel:
 def idle_for() -> Panel:
     """Whether it is still needed."""
     active = kernel("jupyter_kernel_last_activity_timestamp_seconds")
+    busy = kernel("jupyter_kernel_state", 'state="busy"')
     return (
         count(
             "Idle for",
-            "Time since it last did anything. Orange from an hour on: what it holds could be "
-            "given back.",
+            "Time since it last did anything, nothing while it works. Orange from an hour on: what "
+            "it holds could be given back.",
             "s",
         )
         .decimals(0)
         .thresholds(thresholds((None, BLUE), (IDLE_SECONDS, ORANGE)))
         .no_value("-")
-        .with_target(latest(f"time() - max({active})", "idle"))
+        .with_target(latest(f"time() - max({active}) unless max({busy}) == 1", "idle"))
     )
 
 

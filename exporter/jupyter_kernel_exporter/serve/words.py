@@ -44,6 +44,14 @@ def growth(bytes_per_second: float | None) -> str:
     return f"{sign}{number(mebibytes)} MiB/min"
 
 
+def pace(bytes_per_second: float | None, bytes_left: int | None) -> str:
+    """When a growth would reach the limit: ``limit in 12 min``; empty for one beyond a day."""
+    if bytes_per_second is None or bytes_left is None or growth(bytes_per_second)[0] != "+":
+        return ""
+    seconds = bytes_left / bytes_per_second
+    return f"limit in {duration(seconds)}" if seconds < 86400 else ""
+
+
 def duration(seconds: float) -> str:
     """A span of time: ``45 s``, ``12 min``, ``3 h 12 min``, ``4 d 3 h``."""
     minutes = max(0, math.floor(seconds / 60))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jupyter_kernel_exporter.serve.words import cores, duration, growth, number, size
+from jupyter_kernel_exporter.serve.words import cores, duration, growth, number, pace, size
 
 
 @pytest.mark.parametrize(
@@ -85,3 +85,21 @@ def test_growth(mebibytes_a_minute: float | None, text: str) -> None:
     """Per minute, with a sign; what nobody would notice is steady."""
     one = None if mebibytes_a_minute is None else mebibytes_a_minute * (1 << 20) / 60
     assert growth(one) == text
+
+
+@pytest.mark.parametrize(
+    ("growing", "left", "text"),
+    [
+        (1 << 20, 600 << 20, "limit in 10 min"),
+        (1 << 20, 0, "limit in 0 s"),
+        (1 << 20, 90000 << 20, ""),
+        (100, 600 << 20, ""),
+        (-(1 << 20), 600 << 20, ""),
+        (None, 600 << 20, ""),
+        (1 << 20, None, ""),
+    ],
+    ids=["minutes", "at it", "not today", "steady", "shrinking", "young", "no limit"],
+)
+def test_pace(growing: float | None, left: int | None, text: str) -> None:
+    """Only where somebody may wish to know."""
+    assert pace(growing, left) == text

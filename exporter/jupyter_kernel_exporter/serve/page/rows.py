@@ -40,8 +40,10 @@ class Row(NamedTuple):
     others: str
     """How much everyone else below the same limit has taken, in percent."""
     growth: str
+    pace: str
+    """When that growth would reach the limit, if it went on."""
     exhaustion: str
-    """How long its memory will last, as it looks now."""
+    """The forecast: how long its memory will last."""
     cpu: str
     restarts: str
     up: str
@@ -72,6 +74,9 @@ def row(kernel: KernelModel, taken_at: float) -> Row:
         own=own,
         others=others,
         growth=words.growth(kernel.memory_growth_bytes_per_second),
+        pace=words.pace(
+            kernel.memory_growth_bytes_per_second, tightest.headroom_bytes if tightest else None
+        ),
         exhaustion=words.UNKNOWN if seconds is None else words.duration(seconds),
         cpu=words.cores(kernel.cpu_cores),
         restarts=str(restarts.automatic + restarts.requested),

@@ -1,6 +1,6 @@
 // A kernel in words: the twin of serve/page/rows.py.
 
-import { UNKNOWN, cores, duration, growth, size } from "./words.js";
+import { UNKNOWN, cores, duration, growth, pace, size } from "./words.js";
 
 const SHORT_ID = 8;
 export const SCOPES = { rlimit: "ulimit", cgroup: "cgroup", host: "machine" };
@@ -65,6 +65,7 @@ export function inWords(kernel, takenAt) {
       limit: tightest === null ? "" : `of ${size(tightest.limit_bytes)}`,
       left: leftBelow(tightest),
       growth: growth(kernel.memory_growth_bytes_per_second),
+      pace: pace(kernel.memory_growth_bytes_per_second, tightest === null ? null : tightest.headroom_bytes),
       exhaustion: seconds === null ? UNKNOWN : duration(seconds),
       cpu: cores(kernel.cpu_cores),
       restarts: String(restartsOf(kernel)),

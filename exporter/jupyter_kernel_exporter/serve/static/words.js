@@ -31,6 +31,12 @@ export function growth(bytesPerSecond) {
   return `${sign}${number(mebibytes)} MiB/min`;
 }
 
+export function pace(bytesPerSecond, bytesLeft) {
+  if (bytesPerSecond === null || bytesLeft === null || growth(bytesPerSecond)[0] !== "+") return "";
+  const seconds = bytesLeft / bytesPerSecond;
+  return seconds < 86400 ? `limit in ${duration(seconds)}` : "";
+}
+
 export function duration(seconds) {
   const minutes = Math.max(0, Math.floor(seconds / 60));
   const hours = Math.floor(minutes / 60);
