@@ -31,7 +31,7 @@ from jupyter_kernel_exporter.deaths.restarts import restart_cause
 from jupyter_kernel_exporter.deaths.truth import look_deadline
 from jupyter_kernel_exporter.deaths.watch import Ended
 from jupyter_kernel_exporter.linux import zombie
-from jupyter_kernel_exporter.linux.kmsg import Kmsg
+from jupyter_kernel_exporter.linux.kmsg import open_kmsg
 from jupyter_kernel_exporter.linux.oomlog import OomKill, OomLog
 from jupyter_kernel_exporter.linux.proc import read_ending, read_stat
 from jupyter_kernel_exporter.linux.proctable import Process
@@ -222,9 +222,9 @@ def gone_with_machine(dossier: Dossier, booted_at: float, since: float | None) -
     return Death(kernel, evidence, Verdict(Reason.UNKNOWN, False, because, "unknown"))
 
 
-def read_old_kills() -> list[OomKill]:
+def read_old_kills(procfs: str) -> list[OomKill]:
     """All that linux' log still has of the OOM killer. Raises :exc:`.Unavailable`."""
-    kmsg, log = Kmsg(from_start=True), OomLog()
+    kmsg, log = open_kmsg(procfs, from_start=True), OomLog()
     try:
         kills: list[OomKill] = []
         while records := kmsg.drain().records:

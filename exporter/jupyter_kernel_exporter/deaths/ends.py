@@ -17,7 +17,7 @@ from jupyter_kernel_exporter.deaths.record import Death
 from jupyter_kernel_exporter.deaths.watch import Watch
 from jupyter_kernel_exporter.linux import pidfd
 from jupyter_kernel_exporter.linux.cgroup import find_version
-from jupyter_kernel_exporter.linux.kmsg import Kmsg
+from jupyter_kernel_exporter.linux.kmsg import open_kmsg
 from jupyter_kernel_exporter.linux.oomcounters import read_counters
 from jupyter_kernel_exporter.linux.oomlog import OomKill
 from jupyter_kernel_exporter.linux.procevents import ProcEvents
@@ -88,7 +88,7 @@ class Ends:
             return
         kills = None
         if self.sources.enabled("kmsg"):
-            kills = self.sources.run("kmsg", read_old_kills)
+            kills = self.sources.run("kmsg", read_old_kills, self.inquest.procfs)
         lag = SCAN_LAG_SECONDS + self.inquest.interval_seconds
         patiently = self.inquest.patiently
         self.aftermath = Aftermath(self.inquest.procfs, lag, since, kills, patiently)
@@ -170,7 +170,7 @@ def open_ends(
     def ask(name: str, action: Callable[[], T]) -> T | None:
         return sources.run(name, action) if sources.enabled(name) else None
 
-    kmsg = ask("kmsg", Kmsg)
+    kmsg = ask("kmsg", lambda: open_kmsg(procfs))
     events = ask("process_events", ProcEvents)
     pidfds = ask("pidfd", lambda: pidfd.check(procfs))
     watch = Watch(procfs, wake, events, kmsg, pidfds=bool(pidfds))

@@ -13,7 +13,7 @@ from jupyter_kernel_exporter.doctor.probe import Seen
 from jupyter_kernel_exporter.doctor.processes import some
 from jupyter_kernel_exporter.doctor.site import Site
 from jupyter_kernel_exporter.linux import netns, pidfd, zombie
-from jupyter_kernel_exporter.linux.kmsg import Kmsg
+from jupyter_kernel_exporter.linux.kmsg import open_kmsg
 from jupyter_kernel_exporter.linux.proc import read_stat
 from jupyter_kernel_exporter.linux.procevents import ProcEvents
 from jupyter_kernel_exporter.linux.procmessage import Exit
@@ -27,9 +27,9 @@ CODE = 7
 """How the child ends, so that it is not mistaken for anything else."""
 
 
-def try_kmsg(_: Site) -> Seen:
+def try_kmsg(site: Site) -> Seen:
     """``/dev/kmsg``: open it, and read what is in it."""
-    log = Kmsg(from_start=True)
+    log = open_kmsg(site.procfs, from_start=True)
     try:
         return Seen(f"the log is read; it holds {len(log.drain().records)} records")
     finally:

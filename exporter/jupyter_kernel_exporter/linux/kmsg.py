@@ -16,7 +16,8 @@ facility 0. :meth:`Kmsg.drain` leaves the others out, so an OOM record cannot be
 never corrected by NTP, so that old records may be seconds off after weeks. Add
 ``time.time() - time.monotonic()`` for seconds since the epoch, and do not compare more finely.
 
-The log knows no namespaces: it is the machine's, and pids in it are those of the first one.
+The log knows no namespaces: it is the machine's, and pids in it are those of the first one. In
+another they would name the wrong processes: see :func:`open_kmsg`.
 """
 
 import errno
@@ -27,6 +28,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from jupyter_kernel_exporter.linux.hiding import what_hides_outside
 from jupyter_kernel_exporter.sources import Unavailable
 
 RECORD_MAX = 8192
@@ -143,3 +145,13 @@ def _open(path: str) -> int:
         os.close(fd)
         raise Unavailable(f"{path} is not linux' log: give the container the host's device")
     return fd
+
+
+def open_kmsg(procfs: str, *, from_start: bool = False) -> Kmsg:
+    """The log, if its pids are those of ``procfs``. Raises :exc:`Unavailable`."""
+    if what_hides_outside(procfs):
+        raise Unavailable(
+            f"linux' log has the pids of the machine, and {procfs} those of a container: run in the"
+            " host's pid namespace (docker: pid host)"
+        )
+    return Kmsg(from_start=from_start)
