@@ -40,6 +40,7 @@ class Pulse:
         "address_space_bytes",
         "anonymous_bytes",
         "ended",
+        "hollow",
         "rss_bytes",
     )
 
@@ -59,6 +60,9 @@ class Pulse:
         self.anonymous_bytes = 0
         """Resident, and no file stands behind it."""
         self.address_space_bytes = 0
+        self.hollow = False
+        """Its main thread has ended, and with it the view of its memory and of its cgroup: what was
+        known before stays. A process that is being killed looks so for a moment."""
         self.ended = False
         """It has ended; somebody has yet to wait for it."""
 
@@ -84,13 +88,15 @@ class Pulse:
         stat = parse_stat(raw)
         if stat.start_ticks != self._process.start_ticks:
             return None
+        size, resident, shared, _ = statm.split(b" ", 3)
         # A main thread may end before the others: the process then looks dead and is not.
-        self.ended = stat.state in "ZX" and stat.threads <= 1
+        self.hollow = size == b"0"
+        self.ended = (self.hollow or stat.state in "ZX") and stat.threads <= 1
         self._raw, self._statm, self._stat = raw, statm, stat
-        _, resident, shared, _ = statm.split(b" ", 3)
-        self.rss_bytes = int(resident) * PAGE_SIZE
-        self.anonymous_bytes = self.rss_bytes - int(shared) * PAGE_SIZE
-        self.address_space_bytes = stat.vsize
+        if not self.hollow:
+            self.rss_bytes = int(resident) * PAGE_SIZE
+            self.anonymous_bytes = self.rss_bytes - int(shared) * PAGE_SIZE
+            self.address_space_bytes = stat.vsize
         return stat
 
     def close(self) -> None:

@@ -324,14 +324,19 @@ def test_a_main_thread_that_ended_is_not_the_end() -> None:
     with puppet() as who:
         who.run("import ctypes, threading, time")
         who.run("threading.Thread(target=time.sleep, args=(60,)).start()")
+        before = eye.look(who)
         assert who.child.stdin is not None
         who.child.stdin.write(b"ctypes.CDLL(None).syscall(60, 0)\n")  # exit(2) of this thread
         who.child.stdin.flush()
         while (stat := read_stat("/proc", who.id.pid)) is None or stat.state != "Z":
             time.sleep(0.01)
         sample = eye.look(who)
+    assert before is not None
     assert sample is not None
     assert sample.threads == 2
+    # Linux shows the leader's memory as 0 from now on. One that is being killed looks the same for
+    # a moment, and its last memory is what people will want to know.
+    assert sample.rss_bytes == before.rss_bytes > 0
 
 
 BURN = "import time\nend = time.process_time() + 0.3\nwhile time.process_time() < end: pass"
