@@ -21,6 +21,7 @@ from jupyter_kernel_exporter.deaths.patience import Gone, Patiently, at_once, lo
 from jupyter_kernel_exporter.deaths.record import Death, RestartCause
 from jupyter_kernel_exporter.deaths.restarts import Restarter
 from jupyter_kernel_exporter.deaths.watch import NEWBORN_SECONDS, Ended, Noted, Watch
+from jupyter_kernel_exporter.linux.proc import CLOCK_TICKS
 from jupyter_kernel_exporter.linux.proctable import Process
 from jupyter_kernel_exporter.model import Kernel, Look, ProcessId, Restarts
 
@@ -354,7 +355,11 @@ class Inquest:
             course.requested += 1
             course.in_a_row = 0
         self._restarters[case.dossier.server] = restarts.learn(
-            restarter, case.verdict, case.age_seconds, interval
+            restarter,
+            case.verdict,
+            case.age_seconds,
+            interval,
+            case.successor.start_ticks / CLOCK_TICKS if case.successor is not None else 0.0,
         )
         return cause
 

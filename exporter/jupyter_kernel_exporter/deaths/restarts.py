@@ -52,6 +52,8 @@ class Restarter:
     period_seconds: float = RESTARTER_PERIOD_SECONDS
     candidate_seconds: float | None = None
     """A period seen once that is not the one above. Seen twice in a row, it takes its place."""
+    candidate_at: float = -inf
+    """When the process began that was started after it."""
 
 
 def phase_seconds(interval_seconds: float, period_seconds: float) -> float:
@@ -79,13 +81,19 @@ def restart_cause(verdict: Verdict, phase: float | None) -> RestartCause:
 
 
 def learn(
-    restarter: Restarter, verdict: Verdict, age_seconds: float, interval_seconds: float
+    restarter: Restarter,
+    verdict: Verdict,
+    age_seconds: float,
+    interval_seconds: float,
+    started_at: float,
 ) -> Restarter:
     """Learn the period from a process that lived for ``age_seconds`` and was replaced.
 
     Only one that died early tells: had the restarter looked twice until the next process came, it
     would have looked the first time in the middle of the interval, after the end. So failed starts
     and crashes in a loop teach it, and two in a row must agree, for a person may have been quicker.
+    They must not have begun together (``started_at``, seconds of any clock): a server that is held
+    up for half a second restarts all of its kernels late by the same.
     """
     if age_seconds >= interval_seconds / 2 or verdict.reason in ASKED_FOR:
         return restarter
@@ -93,9 +101,12 @@ def learn(
     period = round(steps * STEP_SECONDS, 3)
     if period <= 0 or not on_phase(interval_seconds - period):
         return replace(restarter, candidate_seconds=None)
-    if period in {restarter.period_seconds, restarter.candidate_seconds}:
+    if period == restarter.period_seconds:
         return Restarter(period)
-    return replace(restarter, candidate_seconds=period)
+    if period != restarter.candidate_seconds:
+        return Restarter(restarter.period_seconds, period, started_at)
+    together = started_at - restarter.candidate_at < period / 2
+    return restarter if together else Restarter(period)
 
 
 def restarts_in_a_row(before: int, age_seconds: float, period_seconds: float) -> int:

@@ -132,9 +132,21 @@ def test_restart_cause(evidence: Evidence, expected: RestartCause) -> None:
 def test_learn(ends: list[tuple[Verdict, float, float]], expected: float) -> None:
     """The period is learnt from early ends that agree, and only from those."""
     restarter = Restarter()
+    at = 0.0
     for reason, age, interval in ends:
-        restarter = learn(restarter, reason, age, interval)
+        at += interval
+        restarter = learn(restarter, reason, age, interval, at)
     assert restarter.period_seconds == expected
+
+
+def test_a_server_that_was_held_up_teaches_nothing() -> None:
+    """It restarts ten kernels within a moment, all of them late by the same 0.6 s."""
+    restarter = Restarter()
+    for kernel in range(10):
+        restarter = learn(restarter, FAILED, 0.05, 3.62, 100.0 + kernel * 0.1)
+    assert restarter.period_seconds == 3.0
+    restarter = learn(restarter, FAILED, 0.05, 3.62, 103.62)
+    assert restarter.period_seconds == 3.6, "it goes on so"
 
 
 @settings(max_examples=300, derandomize=True, database=None, deadline=None)
@@ -146,10 +158,11 @@ def test_learn(ends: list[tuple[Verdict, float, float]], expected: float) -> Non
 )
 def test_learns_any_period(period: float, first: float, second: float, lived: float) -> None:
     """Any period in tenths of seconds is learnt from two failed starts, and is exact."""
-    restarter = Restarter()
+    restarter, at = Restarter(), 0.0
     for overhead in (first, second):
         interval = round(period + overhead, 2)
-        restarter = learn(restarter, FAILED, lived * interval, interval)
+        at += interval
+        restarter = learn(restarter, FAILED, lived * interval, interval, at)
     assert restarter.period_seconds == pytest.approx(period)
     assert phase_seconds(period * 158 + 0.02, restarter.period_seconds) == pytest.approx(0.02)
 
@@ -208,6 +221,6 @@ def test_story_of_a_broken_environment() -> None:
         if not last:
             causes.append(restart_cause(reason, evidence.phase_seconds))
             in_a_row += 1
-            restarter = learn(restarter, reason, 0.05, 3.01)
+            restarter = learn(restarter, reason, 0.05, 3.01, 3.01 * start)
     assert causes == [AUTOMATIC] * 5
     assert restarter == Restarter(3.0)
