@@ -178,10 +178,8 @@ class Daemon:
         register = self._register
         if register is None:
             return None
-        if register.wants_scan():
-            before = self._kernels
-            if self._scan(for_processes=True) is not before:
-                register.listen()
+        if register.wants_scans:
+            self._scan(for_processes=True)
         news = register.look(self._table.processes, self._snapshot)
         if not news and not any(register.has_ended(live.kernel) for live in self._snapshot.kernels):
             return None

@@ -4,7 +4,6 @@ What ``deaths`` finds out goes into ``publish``'s history here, and into the nex
 """
 
 import logging
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -57,9 +56,10 @@ class Register:
         """Whether no kernel has ever been seen here, alive or dead."""
         return not self._obituaries.death_counts()
 
-    def wants_scan(self) -> bool:
-        """Whether somebody new is waited for, or there, whom only a scan makes known."""
-        return self.ends.inquest.wants_scan(time.monotonic())
+    @property
+    def wants_scans(self) -> bool:
+        """Whether a new process would be seen by a scan only, and one is waited for."""
+        return self.ends.inquest.wants_scans
 
     def still(self) -> bool:
         """Whether it is known that the process table is as at the last call."""
@@ -108,15 +108,11 @@ class Register:
     def tend(self, cgroups: Collection[str]) -> None:
         """What is asked of the sources of ends once per tick; ``cgroups`` are those of kernels."""
         self.ends.tend(cgroups)
-        self.listen()
+        if self.sources.enabled("iopub"):
+            self.sources.run("iopub", self.ends.listen)
         self.sources.run("history", self.history.sync)
         if problem := self.history.problem():
             self.sources.report("history", problem)
-
-    def listen(self) -> None:
-        """Keep the lines to the kernels that are known."""
-        if self.sources.enabled("iopub"):
-            self.sources.run("iopub", self.ends.listen)
 
     def look(self, table: Mapping[int, Process], snapshot: Snapshot) -> bool:
         """Take in what was noted of ends; whether anybody was found to have died, or worse.

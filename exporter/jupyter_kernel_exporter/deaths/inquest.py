@@ -28,7 +28,7 @@ from jupyter_kernel_exporter.model import Kernel, Look, ProcessId, Restarts
 LAG_SECONDS = 0.1
 """How late a new process is seen where linux tells of it, on a busy machine."""
 SCAN_LAG_SECONDS = 0.3
-"""The same where it has to be looked for; see :meth:`Inquest.wants_scan`."""
+"""The same where it has to be looked for; see :attr:`Inquest.wants_scans`."""
 QUICK_SECONDS = 0.02
 """Between two looks at an open case; a file is deleted and a zombie reaped within 0.1 s."""
 QUICK_FOR_SECONDS = 0.5
@@ -36,10 +36,6 @@ SLOW_SECONDS = 0.1
 """The same later on: then mostly the restarter is waited for, and linux tells of what it starts."""
 SECONDS_PER_CASE = 0.0005
 """With many cases looks are rarer, so that a storm of ends takes a tenth of a CPU, not all."""
-MEET_SECONDS = 0.2
-"""Who is born is looked for so soon after, and again, so that what it says first is heard: it opens
-its ports half a second after its start, and may be told to work at once."""
-MEET_FOR_SECONDS = 0.7
 KEPT_SECONDS = 900.0
 """How long the end of a kernel is remembered here, in case that it comes back."""
 ENDS_KEPT = 10_000
@@ -94,8 +90,6 @@ class Inquest:
     _restarters: dict[ProcessId | None, Restarter] = field(default_factory=dict, init=False)
     """By server: what is known of its restarters."""
     _turn: int = field(default=0, init=False)
-    _scan_wanted_at: float = field(default=-inf, init=False)
-    """When a scan was wanted the last time because of somebody new."""
 
     @property
     def dossiers(self) -> Iterable[Dossier]:
@@ -108,10 +102,8 @@ class Inquest:
         return len(self._cases)
 
     def patience_seconds(self, now: float) -> float | None:
-        """How long until an open case, or somebody new, is due to be looked at, if anybody is."""
-        due = [case.due for case in self._cases]
-        due += [max(now, at) + MEET_SECONDS for at in self._births(now)]
-        return max(0.0, min(due) - now) if due else None
+        """How long until an open case is due to be looked at; ``None`` if there is none."""
+        return max(0.0, min(case.due for case in self._cases) - now) if self._cases else None
 
     @property
     def unexplained(self) -> Iterable[Dossier]:
@@ -123,16 +115,10 @@ class Inquest:
         """Whether to ``meet`` the same kernels again would change nothing."""
         return not self._newborn and not self._cases and self.watch.rests
 
-    def wants_scan(self, now: float) -> bool:
-        """Whether somebody new is waited for, or there, whom only a scan makes known."""
-        if self._cases and self.watch.events is None:
-            return True
-        if now - self._scan_wanted_at < MEET_SECONDS:
-            return False  # whatever else it was that woke us
-        wanted = any(now - at >= MEET_SECONDS for at in self._births(now))
-        if wanted:
-            self._scan_wanted_at = now
-        return wanted
+    @property
+    def wants_scans(self) -> bool:
+        """Whether a new process would be seen by a scan only."""
+        return bool(self._cases) and self.watch.events is None
 
     def has_ended(self, process: ProcessId) -> bool:
         """Whether a process, zombie or not, is known to be over."""
@@ -293,13 +279,6 @@ class Inquest:
         known += [b.process for b in self._newborn.values() if self._ids.get(b.path) == kernel_id]
         later = [other for other in known if other.start_ticks > process.start_ticks]
         return min(later, key=lambda other: other.start_ticks, default=None)
-
-    def _births(self, now: float) -> Iterator[float]:
-        """When those were born, of late, who are not known as kernels yet."""
-        for born in reversed(self._newborn.values()):
-            if now - born.at >= MEET_FOR_SECONDS:
-                return
-            yield born.at
 
     def _look_for(self, paths: Iterable[str]) -> Gone:
         """Which files are gone; without an answer for those of a home that gives none."""

@@ -275,27 +275,13 @@ def test_scans_are_wanted_while_a_case_is_open(story: Story) -> None:
     story.watch.events = None
     first = story.start(20, 100.0)
     story.meet(first, at=110.0)
-    assert not story.inquest.wants_scan(110.0)
+    assert not story.inquest.wants_scans
     story.note(ended=[ended(first.process, 110.5, WaitStatus(None, 9))])
     story.look(110.6)
-    assert story.inquest.wants_scan(110.6)
+    assert story.inquest.wants_scans
     assert story.inquest.open_cases == 1
     story.look(120.0)
-    assert not story.inquest.wants_scan(120.0)
-
-
-def test_a_scan_is_wanted_soon_after_a_birth(story: Story) -> None:
-    """So that its first words are heard; not for ever, and not once it is known."""
-    first = story.start(20, 100.0)
-    story.note(born=[born(first.process, 100.0)])
-    looks = (100.0, 100.19, 100.21, 100.3, 100.65, 100.75)
-    wanted = [story.inquest.wants_scan(at) for at in looks]
-    assert wanted == [False, False, True, False, True, False]
-    assert story.inquest.patience_seconds(100.05) == pytest.approx(0.2)
-    assert story.inquest.patience_seconds(100.8) is None
-    story.meet(first, at=100.3)
-    assert not story.inquest.wants_scan(100.3)
-    assert story.inquest.patience_seconds(100.3) is None
+    assert not story.inquest.wants_scans
 
 
 def test_a_new_end_does_not_hurry_the_others(story: Story) -> None:

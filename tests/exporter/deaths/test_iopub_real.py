@@ -24,10 +24,8 @@ from jupyter_kernel_exporter.deaths.heard import (
 )
 from jupyter_kernel_exporter.deaths.lines import Connection
 from jupyter_kernel_exporter.model import State
-from support.daemon import running_daemon
 from support.jupyter import Server, client_of, running_server, wait_until
 from support.listening import Listening, listening
-from support.shell import tell
 
 pytestmark = pytest.mark.real
 
@@ -269,25 +267,3 @@ def test_100_mb_a_second(server: Server, iopub: Listening) -> None:
     assert heard / alone < (1.05 if alone < 2.2 else 1.5)
     assert max(memory) - before < 20 << 20
     server.shut_down_kernel(kernel_id)
-
-
-@pytest.mark.patient
-def test_the_first_words_are_heard(server: Server, tmp_path: Path) -> None:
-    """A kernel that is told to work the moment it answers, as nbclient does, and uses no CPU.
-
-    The daemon does not wait for its next tick to listen to it.
-    """
-    with running_daemon(
-        tmp_path, f"--state-dir={tmp_path}/state", f"--runtime-dir={server.folders.runtime}"
-    ) as daemon:
-
-        def is_busy() -> bool:
-            answer = daemon.http.get(f"/api/v1/kernels/{kernel_id}")
-            return answer.is_success and answer.json()["kernel"]["state"] == State.BUSY
-
-        for _ in range(4):
-            kernel_id = server.start_kernel()
-            server.execute(kernel_id, "1")
-            tell(server.connection_file(kernel_id), "import time; time.sleep(60)")
-            wait_until(is_busy, "it is busy", within=5)
-            server.shut_down_kernel(kernel_id)
