@@ -60,7 +60,13 @@ def model_of(server: Server, kernel_id: str) -> dict[str, Any]:
 def started(server: Server, name: str = "python3") -> str:
     """A kernel that has answered once, so that its server calls it idle."""
     kernel_id = server.start_kernel(name)
-    answered(server, kernel_id)
+
+    def is_idle() -> bool:
+        # A server that listens later than it was answered has to hear another answer.
+        answered(server, kernel_id)
+        return bool(model_of(server, kernel_id)["execution_state"] == "idle")
+
+    wait_until(is_idle, "it is idle", every=0.5)
     return kernel_id
 
 
@@ -173,7 +179,6 @@ def test_other_kernels_are_heard(server: Server, iopub: Listening, name: str, fa
 def test_an_idle_kernel_stays_as_it_was(server: Server, iopub: Listening) -> None:
     """Neither its last activity moves nor its connections, when a line comes, stays and goes."""
     kernel_id = started(server)
-    wait_until(lambda: model_of(server, kernel_id)["execution_state"] == "idle", "it is idle")
     time.sleep(1)
     before = model_of(server, kernel_id)
     assert before["connections"] == 0
