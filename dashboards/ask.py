@@ -4,6 +4,11 @@ Sums over a kernel's processes and rates are recorded once by ``alerts/rules``; 
 they would be worked out anew for 2,000 kernels at each step of each graph.
 """
 
+from collections.abc import Callable
+
+Pick = Callable[[str, str], str]
+"""Which series of a metric: of all chosen persons, of the chosen kernels, of the one kernel."""
+
 CHOSEN = 'job=~"$job", instance=~"$instance"'
 BY_KERNEL = "by (job, instance, kernel_id, username)"
 ON_KERNEL = "on (job, instance, kernel_id)"
@@ -63,10 +68,10 @@ def growth() -> str:
     return f"deriv({memory()}[15m])"
 
 
-def idle_for() -> str:
+def idle_for(pick: Pick = kernels) -> str:
     """Seconds since each kernel that does not work just now was last active."""
-    active = kernels("jupyter_kernel_last_activity_timestamp_seconds")
-    busy = kernels("jupyter_kernel_state", 'state="busy"')
+    active = pick("jupyter_kernel_last_activity_timestamp_seconds", "")
+    busy = pick("jupyter_kernel_state", 'state="busy"')
     return f"((time() - {active}) unless {ON_KERNEL} ({busy} == 1))"
 
 

@@ -1,8 +1,6 @@
 """What ended, when and why. A function for each panel."""
 
-from collections.abc import Callable
-
-from dashboards.ask import BY_KERNEL, ON_KERNEL, kernels
+from dashboards.ask import BY_KERNEL, ON_KERNEL, Pick, kernels
 from dashboards.house import (
     BY_THRESHOLDS,
     GREEN,
@@ -56,8 +54,6 @@ def restarts() -> Panel:
     )
 
 
-Pick = Callable[[str, str], str]
-"""Which series of a metric: of all chosen persons, of the chosen kernels, of the one kernel."""
 OF_LAST = "by (job, instance, kernel_id, username, reason, status)"
 WHEN: Column = ("Value #A", "When", {"unit": "dateTimeAsIso", **wide(160)})
 WHAT: tuple[Column, ...] = (

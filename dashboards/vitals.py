@@ -22,6 +22,8 @@ from dashboards.kernels import ROOM_COLORS, SOON_COLORS
 from dashboards.sdk import common_model
 from dashboards.story import HELD, RUNS_OUT, STATE_COLORS
 
+from dashboards import ask
+
 
 def identity() -> Panel:
     """Whose it is and where."""
@@ -126,8 +128,6 @@ def processors() -> Panel:
 
 def idle_for() -> Panel:
     """Whether it is still needed."""
-    active = kernel("jupyter_kernel_last_activity_timestamp_seconds")
-    busy = kernel("jupyter_kernel_state", 'state="busy"')
     return (
         count(
             "Idle for",
@@ -138,7 +138,7 @@ def idle_for() -> Panel:
         .decimals(0)
         .thresholds(thresholds((None, BLUE), (IDLE_SECONDS, ORANGE)))
         .no_value("-")
-        .with_target(latest(f"time() - max({active}) unless max({busy}) == 1", "idle"))
+        .with_target(latest(f"max({ask.idle_for(kernel)})", "idle"))
     )
 
 

@@ -4,7 +4,7 @@ Vocabulary: a *kernel* is always a Jupyter kernel; the operating system is *linu
 A value that could not be read is ``None``, never 0.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -73,6 +73,15 @@ class MemoryLimit(NamedTuple):
     """What may still be taken, by whomever, before the limit strikes. Never negative."""
     place: str = ""
     """The cgroup that has the limit; empty for other scopes."""
+
+
+def find_tightest(limits: Iterable[MemoryLimit]) -> MemoryLimit | None:
+    """The limit that would strike first; ``None`` without any."""
+    return min(limits, key=_headroom, default=None)
+
+
+def _headroom(limit: MemoryLimit) -> int:
+    return limit.headroom_bytes
 
 
 class Sample(NamedTuple):

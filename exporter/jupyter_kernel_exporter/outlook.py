@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from jupyter_kernel_exporter.forecast import MemoryForecast
-from jupyter_kernel_exporter.model import Look, MemoryLimit, ProcessId, Scope
+from jupyter_kernel_exporter.model import Look, MemoryLimit, ProcessId, Scope, find_tightest
 
 SAME_BYTES = 64 << 10
 """A change below this is no news."""
@@ -94,7 +94,7 @@ def choose(limits: Iterable[MemoryLimit], sharers: Mapping[str, int]) -> Yardsti
 
     ``sharers`` says how many kernels live below each cgroup that has a limit.
     """
-    tightest = min(limits, key=_headroom, default=None)
+    tightest = find_tightest(limits)
     if tightest is None:
         return None
     left = tightest.headroom_bytes
@@ -103,7 +103,3 @@ def choose(limits: Iterable[MemoryLimit], sharers: Mapping[str, int]) -> Yardsti
         used = tightest.limit_bytes - left
         return Yardstick(f"{tightest.scope} {tightest.place}", used, left)
     return Yardstick("own", None, left)
-
-
-def _headroom(limit: MemoryLimit) -> int:
-    return limit.headroom_bytes

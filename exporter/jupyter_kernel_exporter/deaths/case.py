@@ -29,6 +29,21 @@ CPU_LIMIT_MARGIN_SECONDS = 2.0
 """The last look at a kernel's CPU time is so old, on a machine with two busy threads."""
 
 
+QUICK_SECONDS = 0.02
+"""Between two looks at an open case; a file is deleted and a zombie reaped within 0.1 s."""
+QUICK_FOR_SECONDS = 0.5
+SLOW_SECONDS = 0.1
+"""The same later on: then mostly the restarter is waited for, and linux tells of what it starts."""
+SECONDS_PER_CASE = 0.0005
+"""With many cases looks are rarer, so that a storm of ends takes a tenth of a CPU, not all."""
+
+
+def pace_seconds(cases: int, age_seconds: float) -> float:
+    """From one look at an open case to the next: of so many cases, so long after its end."""
+    is_new = age_seconds < QUICK_FOR_SECONDS
+    return max(QUICK_SECONDS if is_new else SLOW_SECONDS, cases * SECONDS_PER_CASE)
+
+
 class Clocks(NamedTuple):
     """One moment on the three clocks that facts come in."""
 

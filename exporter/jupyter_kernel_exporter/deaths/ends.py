@@ -3,10 +3,11 @@
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import TypeVar
 
 from jupyter_kernel_exporter.deaths.aftermath import Aftermath, read_old_kills
-from jupyter_kernel_exporter.deaths.case import Clocks
+from jupyter_kernel_exporter.deaths.case import Clocks, pace_seconds
 from jupyter_kernel_exporter.deaths.dossier import Dossier
 from jupyter_kernel_exporter.deaths.heard import Heard
 from jupyter_kernel_exporter.deaths.hearing import Hearing
@@ -28,8 +29,6 @@ from jupyter_kernel_exporter.sources import Sources
 
 T = TypeVar("T")
 
-AFTERMATH_SECONDS = 0.1
-"""Between two looks at those that ended before; nobody waits for the moment of these."""
 FILES_SECONDS = 0.5
 """How long a home is waited for."""
 
@@ -154,7 +153,9 @@ class Ends:
         patience = self.inquest.patience_seconds(time.monotonic())
         if self.aftermath is None or not self.aftermath.open_cases:
             return patience
-        return AFTERMATH_SECONDS if patience is None else min(patience, AFTERMATH_SECONDS)
+        # Nobody waits for the moment of what ended before.
+        pace = pace_seconds(self.aftermath.open_cases, inf)
+        return pace if patience is None else min(patience, pace)
 
 
 def open_ends(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 
 from jupyter_kernel_exporter.deaths import restarts
-from jupyter_kernel_exporter.deaths.case import Around, Case, Clocks
+from jupyter_kernel_exporter.deaths.case import Around, Case, Clocks, pace_seconds
 from jupyter_kernel_exporter.deaths.classify import classify
 from jupyter_kernel_exporter.deaths.dossier import Dossier, open_dossier, stillborn_dossier
 from jupyter_kernel_exporter.deaths.heard import Heard
@@ -29,13 +29,6 @@ LAG_SECONDS = 0.1
 """How late a new process is seen where linux tells of it, on a busy machine."""
 SCAN_LAG_SECONDS = 0.3
 """The same where it has to be looked for; see :attr:`Inquest.wants_scans`."""
-QUICK_SECONDS = 0.02
-"""Between two looks at an open case; a file is deleted and a zombie reaped within 0.1 s."""
-QUICK_FOR_SECONDS = 0.5
-SLOW_SECONDS = 0.1
-"""The same later on: then mostly the restarter is waited for, and linux tells of what it starts."""
-SECONDS_PER_CASE = 0.0005
-"""With many cases looks are rarer, so that a storm of ends takes a tenth of a CPU, not all."""
 KEPT_SECONDS = 900.0
 """How long the end of a kernel is remembered here, in case that it comes back."""
 ENDS_KEPT = 10_000
@@ -179,14 +172,12 @@ class Inquest:
         now = clocks.monotonic
         due = [case for case in self._cases if case.due <= now]
         gone = self._look_for(path for case in due for path in case.files)
-        pace = len(self._cases) * SECONDS_PER_CASE
         deaths = []
         for case in due:
             death = self._look(case, clocks, missing, gone)
             if death is not None:
                 deaths.append(death)
-            is_new = now - case.ended.at < QUICK_FOR_SECONDS
-            case.due = now + max(QUICK_SECONDS if is_new else SLOW_SECONDS, pace)
+            case.due = now + pace_seconds(len(self._cases), now - case.ended.at)
         if deaths:
             self._cases = [case for case in self._cases if case.verdict is None]
         return sorted(deaths, key=lambda death: death.evidence.ended_at)
@@ -316,8 +307,8 @@ class Inquest:
         return self._restarters.get(case.dossier.server, Restarter())
 
     def _count_restart(self, case: Case) -> RestartCause | None:
-        interval = case.interval_seconds()
-        if case.restart_counted or case.verdict is None or interval is None:
+        successor, interval = case.successor, case.interval_seconds()
+        if case.restart_counted or case.verdict is None or successor is None or interval is None:
             return None
         case.restart_counted = True
         case.gave_up = False
@@ -333,12 +324,9 @@ class Inquest:
         else:
             course.requested += 1
             course.in_a_row = 0
+        started_at = successor.start_ticks / CLOCK_TICKS
         self._restarters[case.dossier.server] = restarts.learn(
-            restarter,
-            case.verdict,
-            case.age_seconds,
-            interval,
-            case.successor.start_ticks / CLOCK_TICKS if case.successor is not None else 0.0,
+            restarter, case.verdict, case.age_seconds, interval, started_at
         )
         return cause
 

@@ -12,7 +12,13 @@ from typing import Any
 
 from jupyter_kernel_exporter.deaths.record import Death, Evidence, OomRecord, OomRise, Reason
 from jupyter_kernel_exporter.linux.waitstatus import WaitStatus
-from jupyter_kernel_exporter.model import DeathCount, Kernel, LastDeath, WorkerOomCount
+from jupyter_kernel_exporter.model import (
+    DeathCount,
+    Kernel,
+    LastDeath,
+    WorkerOomCount,
+    find_tightest,
+)
 from jupyter_kernel_exporter.publish.deathrow import DeathRow, Identity, clean, counter_key
 from jupyter_kernel_exporter.publish.history import History
 
@@ -122,7 +128,7 @@ def death_row(death: Death, boot_id: str) -> DeathRow:
     """A death as it is written down."""
     kernel, evidence, verdict = death.kernel, death.evidence, death.verdict
     sample, limits = death.last_look if death.last_look is not None else (None, ())
-    tightest = min(limits, key=lambda limit: limit.headroom_bytes, default=None)
+    tightest = find_tightest(limits)
     return DeathRow(
         process=Identity(boot_id, *kernel.process),
         kernel_id=kernel.id,

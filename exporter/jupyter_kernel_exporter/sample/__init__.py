@@ -146,7 +146,7 @@ class Sampler:
             return None
         stat = family[kernel.process]
         # In this order: what has changed is noted even if all is read anyway.
-        if watched.has_worked(stat) or (renew and not own.hollow):
+        if not own.hollow and (watched.has_worked(stat) or renew):
             for source, problem in watched.details.look():
                 self._report(source, problem)
             self._look_at_bounds(watched)

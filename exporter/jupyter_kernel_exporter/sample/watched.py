@@ -94,8 +94,6 @@ class Watched:
 
     def has_worked(self, stat: Stat) -> bool:
         """Whether what is not in the pulse may have changed by much since this was last so."""
-        if self.own.hollow:
-            return False
         ticks, rss = stat.utime + stat.stime, self.own.rss_bytes
         before = self._looked_at
         if before is not None and ticks - before[0] < WORK_TICKS and rss == before[1]:
