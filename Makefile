@@ -28,7 +28,7 @@ help: ## list what can be made
 run: $(VENV)/.runtime ## set up, then watch this host's kernels at 127.0.0.1:18888
 	@($(OPEN_PAGE) $(ARGS) &); exec $(BIN)/jupyter-kernel-exporter $(ARGS)
 
-demo: $(VENV)/.demo ## the same, beside a Jupyter server with kernels that behave well and badly
+demo: $(VENV)/.demo ## the same, beside a JupyterLab with kernels that behave well and badly
 	@($(OPEN_PAGE) $(ARGS) &); exec $(BIN)/jupyter-kernel-exporter demo $(ARGS)
 
 test: $(VENV)/.dev ## set up what the tests need, then run them all

@@ -51,7 +51,7 @@ def serve(settings: Settings, _: Options) -> int:
 
 
 def demo(settings: Settings, options: Options) -> int:
-    """The same, beside a Jupyter server whose kernels behave well and badly."""
+    """The same, beside a JupyterLab whose kernels behave well and badly."""
     from jupyter_kernel_exporter.demo import (  # noqa: PLC0415  # an optional extra
         DemoError,
         demo_kernels,
@@ -160,7 +160,7 @@ class Asked(NamedTuple):
 
 COMMANDS: tuple[Command, ...] = (
     Command("serve", serve, "watch this host's kernels, and serve page, API and metrics (default)"),
-    Command("demo", demo, "the same, beside a Jupyter server with kernels to look at"),
+    Command("demo", demo, "the same, beside a JupyterLab with kernels to look at"),
     Command("kernels", kernels, "print the kernels that are alive now", add_watch_flags),
     Command("deaths", deaths, "print the last deaths with their reasons", add_deaths_flags),
     Command("doctor", doctor, "say which sources work here, and what it takes", add_json_flag),

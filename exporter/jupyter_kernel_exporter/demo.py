@@ -1,4 +1,4 @@
-"""A real Jupyter server with a few real kernels that behave well and badly, to look at.
+"""A real JupyterLab with a few real kernels that behave well and badly, to look at.
 
 The server and the kernels live in a process of their own (:mod:`.demo_server`), which is ended
 with everything below it when the block is left, and ends by itself when this process is gone.
@@ -22,7 +22,7 @@ from jupyter_kernel_exporter.demo_server import (
 
 __all__ = ["DemoError", "demo_kernels"]
 
-NEEDED = ("jupyter_server", "ipykernel")
+NEEDED = ("jupyterlab", "ipykernel")
 """What the extra ``demo`` brings."""
 
 
@@ -37,7 +37,7 @@ def demo_kernels(needed: Sequence[str] = NEEDED) -> Iterator[Mapping[str, str]]:
         raise DemoError(
             f"the demo needs {' and '.join(missing)}: pip install 'jupyter-kernel-exporter[demo]'"
         )
-    print("Starting a Jupyter server with these notebooks:", file=sys.stderr)
+    print("Starting JupyterLab with these notebooks:", file=sys.stderr)
     for part in PARTS:
         print(f"  {part.notebook:28} {part.story}", file=sys.stderr)
     stage = subprocess.Popen(

@@ -1,10 +1,11 @@
-"""The demo's own process: a real Jupyter server, its kernels, and those who drive them.
+"""The demo's own process: a real JupyterLab, its kernels, and those who drive them.
 
 It lives apart from the daemon, so that the daemon's memory and threads are its own, and so that
 nothing is left over however the daemon ends: this process waits for the end of its standard
 input, which comes when the daemon closes it, is killed or crashes, and then takes everything down.
 """
 
+import argparse
 import asyncio
 import contextlib
 import http.client
@@ -28,13 +29,17 @@ from jupyter_kernel_exporter.demo_notebooks import PARTS, Part, play
 
 START_WITHIN_SECONDS = 60.0
 STOP_WITHIN_SECONDS = 10.0
+LOOPBACK = "127.0.0.1"
 
-EMPTY_NOTEBOOK = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
 KERNELSPEC = {
     "argv": [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
     "display_name": "Python 3",
     "language": "python",
 }
+SETTINGS = {
+    "@jupyterlab/apputils-extension:notification": {"checkForUpdates": False, "fetchNews": "false"}
+}
+"""JupyterLab asks nobody outside for news, and no visitor whether it may."""
 
 
 class DemoError(RuntimeError):
@@ -42,7 +47,7 @@ class DemoError(RuntimeError):
 
 
 class Server(NamedTuple):
-    """A Jupyter server that answers."""
+    """A JupyterLab that answers."""
 
     process: "subprocess.Popen[bytes]"
     home: Path
@@ -59,20 +64,23 @@ class Server(NamedTuple):
             answer = connection.getresponse()
             content = answer.read()
         if answer.status >= 400:
-            raise DemoError(f"the demo's Jupyter server refused {method} {path}: {answer.status}")
+            raise DemoError(f"the demo's JupyterLab refused {method} {path}: {answer.status}")
         return json.loads(content) if content else None
 
 
 @contextlib.contextmanager
-def running_server(ended: Callable[[float], bool], inside: str | None = None) -> Iterator[Server]:
-    """A Jupyter server in a folder of its own; it, its kernels and the folder go in the end.
+def running_server(
+    ended: Callable[[float], bool], inside: str | None = None, host: str = LOOPBACK, port: int = 0
+) -> Iterator[Server]:
+    """A JupyterLab in a folder of its own; it, its kernels and the folder go in the end.
 
-    ``ended`` waits for so many seconds for the end of the demo, and says whether it came.
+    ``ended`` waits for so many seconds for the end of the demo, and says whether it came. Port 0
+    takes one that is free.
     """
     home = Path(tempfile.mkdtemp(prefix="jupyter-kernel-exporter-demo-", dir=inside))
     process: subprocess.Popen[bytes] | None = None
     try:
-        process = _start(home)
+        process = _start(home, host, port)
         yield _wait_for_server(process, home, ended)
     finally:
         if process is not None:
@@ -87,7 +95,7 @@ async def playing_kernels(server: Server, parts: Sequence[Part]) -> AsyncIterato
     tasks = []
     try:
         for part in parts:
-            (server.home / "notebooks" / part.notebook).write_text(json.dumps(EMPTY_NOTEBOOK))
+            (server.home / "notebooks" / part.notebook).write_text(json.dumps(as_notebook(part)))
             kernels[part.notebook] = kernel_id = await _open_session(server, part)
             tasks.append(asyncio.create_task(_drive(server, part, kernel_id)))
         yield kernels
@@ -104,15 +112,23 @@ async def _play_until(ended: Callable[[float], bool], server: Server) -> int:
         while server.process.poll() is None:
             if await asyncio.to_thread(ended, 1.0):
                 return 0
-    print("demo: the Jupyter server ended by itself", file=sys.stderr)
+    print("demo: JupyterLab ended by itself", file=sys.stderr)
     return 1
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     """Run the demo until standard input ends; say in a line of JSON on standard output it runs."""
+    parser = argparse.ArgumentParser(prog="demo_server", description=main.__doc__)
+    parser.add_argument("--host", default=LOOPBACK, help="where JupyterLab listens")
+    parser.add_argument("--port", type=int, default=0, help="0: any that is free")
+    parser.add_argument("--shown-port", type=int, help="where people find it, if that is another")
+    options = parser.parse_args(words)
     signal.signal(signal.SIGTERM, _leave)
     try:
-        with running_server(_input_ends) as server:
+        with running_server(_input_ends, host=options.host, port=options.port) as server:
+            shown = options.shown_port or server.port
+            # As JupyterLab itself does it: who may read this log may open the page.
+            print(f"JupyterLab: http://localhost:{shown}/lab?token={server.token}", file=sys.stderr)
             return asyncio.run(_play_until(_input_ends, server))
     except DemoError as error:
         print(f"demo: {error}", file=sys.stderr)
@@ -145,10 +161,23 @@ def _leave(*_: object) -> None:
     sys.exit(0)
 
 
-def _start(home: Path) -> "subprocess.Popen[bytes]":
-    for folder in ("runtime", "tmp", "data/kernels/python3", "ipython", "notebooks"):
+def as_notebook(part: Part) -> dict[str, object]:
+    """What a person reads who opens it in JupyterLab: the story, and the cells that are played."""
+    cells: list[dict[str, object]] = [
+        {"cell_type": "markdown", "id": "story", "metadata": {}, "source": part.story}
+    ]
+    for name, source in (("setup", part.setup), ("cell", part.cell)):
+        code: dict[str, object] = {"cell_type": "code", "execution_count": None, "outputs": []}
+        cells.append({**code, "id": name, "metadata": {}, "source": source})
+    spec = {"name": "python3", "display_name": KERNELSPEC["display_name"]}
+    return {"cells": cells, "metadata": {"kernelspec": spec}, "nbformat": 4, "nbformat_minor": 5}
+
+
+def _start(home: Path, host: str, port: int) -> "subprocess.Popen[bytes]":
+    for folder in ("runtime", "tmp", "data/kernels/python3", "ipython", "notebooks", "settings"):
         (home / folder).mkdir(parents=True)
     (home / "data/kernels/python3/kernel.json").write_text(json.dumps(KERNELSPEC))
+    (home / "settings/overrides.json").write_text(json.dumps(SETTINGS))
     environment = {
         **os.environ,
         "IPYTHONDIR": str(home / "ipython"),
@@ -160,10 +189,16 @@ def _start(home: Path) -> "subprocess.Popen[bytes]":
         # Jupyter's own temporary folders are never removed; here they go with all else.
         "TMPDIR": str(home / "tmp"),
     }
-    command = [sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root"]
-    settings = {"ip": "127.0.0.1", "port": 0, "terminals_enabled": False}
-    settings["root_dir"] = str(home / "notebooks")
-    command += [f"--ServerApp.{name}={value}" for name, value in settings.items()]
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
+    settings = {
+        "ServerApp.ip": host,
+        "ServerApp.port": port,
+        "ServerApp.root_dir": home / "notebooks",
+        "ServerApp.terminals_enabled": False,
+        "LabApp.app_settings_dir": home / "settings",
+        "LabApp.extension_manager": "readonly",
+    }
+    command += [f"--{name}={value}" for name, value in settings.items()]
     with open(home / "server.log", "wb") as log:
         return subprocess.Popen(
             command, env=environment, cwd=home, stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -173,7 +208,7 @@ def _start(home: Path) -> "subprocess.Popen[bytes]":
 def _wait_for_server(
     process: "subprocess.Popen[bytes]", home: Path, ended: Callable[[float], bool]
 ) -> Server:
-    """The server writes down its port and token once it listens."""
+    """JupyterLab writes down its port and token once it listens."""
     told = home / "runtime" / f"jpserver-{process.pid}.json"
     deadline = time.monotonic() + START_WITHIN_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
@@ -187,7 +222,7 @@ def _wait_for_server(
             sys.exit(0)
     log = (home / "server.log").read_text(errors="replace").strip()
     last = log.rpartition("\n")[2] or "it said nothing"
-    raise DemoError(f"the demo's Jupyter server did not start: {last}")
+    raise DemoError(f"the demo's JupyterLab did not start: {last}")
 
 
 async def _open_session(server: Server, part: Part) -> str:

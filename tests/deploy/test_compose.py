@@ -53,11 +53,27 @@ def test_health_and_order() -> None:
 
 
 def test_kernels_of_the_demo_can_be_heard() -> None:
-    """They are in the exporter's network, which nothing of theirs is opened in to the outside."""
+    """They are in the exporter's network."""
     demo = SERVICES["demo"]
     assert demo["network_mode"] == "service:exporter"
-    assert "ports" not in demo
     assert "cap_add" not in demo
+
+
+def test_the_demos_page_is_where_its_log_says() -> None:
+    """Of a network that two services share, the ports are opened by the one that it is of."""
+    demo = SERVICES["demo"]
+    assert "ports" not in demo
+    host, port, shown = demo["command"]
+    assert host == "--host=0.0.0.0"
+    inside = port.removeprefix("--port=")
+    outside = shown.removeprefix("--shown-port=")
+    assert f"127.0.0.1:{outside}:{inside}" in SERVICES["exporter"]["ports"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_ports_are_opened_on_loopback_only(name: str) -> None:
+    """Whoever wants them further out puts a proxy with a login in front."""
+    assert all(port.startswith("127.0.0.1:") for port in SERVICES[name].get("ports", []))
 
 
 def test_secrets_are_files() -> None:

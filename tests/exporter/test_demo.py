@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import queue
+import re
 import signal
 import socket
 import subprocess
@@ -14,12 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import nbformat
 import psutil
 import pytest
 
 from jupyter_kernel_exporter.demo import DemoError, demo_kernels
 from jupyter_kernel_exporter.demo_notebooks import PARTS, Part, play
-from jupyter_kernel_exporter.demo_server import Server, playing_kernels, running_server
+from jupyter_kernel_exporter.demo_server import (
+    Server,
+    as_notebook,
+    playing_kernels,
+    running_server,
+)
 
 IN_A_DEMO = """
 import signal
@@ -100,6 +107,14 @@ def test_a_new_process_plays_its_part_from_the_top(
 def test_the_five_parts_have_names_of_their_own() -> None:
     """A notebook's name tells its part, so no two share one."""
     assert len({part.notebook for part in PARTS}) == len(PARTS) == 5
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.notebook)
+def test_a_notebook_shows_what_is_played(part: Part) -> None:
+    """Whoever opens it reads the story and the two cells, in a notebook that Jupyter takes."""
+    notebook = nbformat.from_dict(as_notebook(part))  # type: ignore[no-untyped-call]
+    nbformat.validate(notebook)
+    assert [cell.source for cell in notebook.cells] == [part.story, part.setup, part.cell]
 
 
 def test_a_missing_library_is_one_clear_line() -> None:
@@ -216,6 +231,45 @@ def test_nothing_is_left_however_it_ends(tmp_path: Path, end: signal.Signals, wh
         demo.wait(60)
         wait_for(lambda: not [child for child in family if child.is_running()])
         wait_for(lambda: list(tmp_path.iterdir()) == [])
+
+
+@pytest.mark.patient
+@pytest.mark.real
+def test_its_page_is_where_it_says(tmp_path: Path) -> None:
+    """As in a container, where people come in by another port than the one inside: a link with the
+    token opens JupyterLab, and without it nobody gets in."""
+    port = port_that_no_kernel_takes()
+    told = tmp_path / "told"
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    with told.open("wb") as out:
+        demo = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "jupyter_kernel_exporter.demo_server"),
+                *("--host=0.0.0.0", f"--port={port}", "--shown-port=18889"),
+            ],
+            env={**os.environ, "TMPDIR": str(folder)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=out,
+        )
+    with demo:
+        assert demo.stdin is not None
+        assert demo.stdout is not None
+        demo.stdout.readline()
+        link = re.search(
+            r"^JupyterLab: http://localhost:18889(/lab\?token=\w+)$", told.read_text(), re.MULTILINE
+        )
+        assert link, told.read_text()
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http:
+            page = http.get(link[1])
+            http.cookies.clear()
+            locked = http.get("/lab")
+        demo.stdin.close()
+        assert demo.wait(60) == 0
+    assert "jupyter-config-data" in page.text
+    assert locked.status_code == 302
+    assert list(folder.iterdir()) == []
 
 
 def port_that_no_kernel_takes() -> int:

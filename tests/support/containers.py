@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from support.jupyter import Folders, wait_until
+from support.jupyter import WITHOUT_LAB, Folders, wait_until
 from support.memory_cgroup import memory_cgroup
 
 PORTS = {"shell": 50001, "iopub": 50002, "stdin": 50003, "hb": 50004, "control": 50005}
@@ -169,6 +169,7 @@ def _server(folders: Folders) -> list[str]:
         f"--ServerApp.root_dir={folders.work}",
         f"--IdentityProvider.token={TOKEN}",
         "--ServerApp.terminals_enabled=False",
+        WITHOUT_LAB,
         "--KernelManager.cache_ports=False",
         *ports,
     ]

@@ -31,6 +31,11 @@ T = TypeVar("T")
 DEADLINE_SECONDS = 60.0
 """Nothing that is waited for takes this long, even on a busy machine with two cores."""
 
+WITHOUT_LAB = "--ServerApp.jpserver_extensions=" + str(
+    dict.fromkeys(("jupyterlab", "jupyter_lsp", "notebook_shim"), False)
+)
+"""JupyterLab is there for the demo; each server of a test would only start later with it."""
+
 RUN_VARIABLE = "JKE_TEST_RUN"
 """Marks every process that descends from a test's, whoever adopts it."""
 
@@ -223,6 +228,7 @@ def running_server(
         f"--ServerApp.root_dir={folders.work}",
         f"--IdentityProvider.token={token}",
         "--ServerApp.terminals_enabled=False",
+        WITHOUT_LAB,
         *arguments,
     ]
     with (home / "server.log").open("wb") as log:
