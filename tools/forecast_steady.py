@@ -121,8 +121,8 @@ def sawtooth(rng: random.Random) -> Shape:
         tooth = phase / (1 - fall) if phase < 1 - fall else (1 - phase) / fall
         return low + min(heights[int(cycle)], 0.93 - low) * tooth
 
-    # Until the end of its first rise nobody can tell it from growth.
-    return Shape(HOUR, level, onset=(1 - phase0 + (phase0 > 1 - fall)) * period)
+    # Until the end of its first rise nobody can tell it from growth, nor before the next sample.
+    return Shape(HOUR, level, onset=(1 - phase0 + (phase0 > 1 - fall)) * period + 2.0)
 
 
 def wave(rng: random.Random) -> Shape:

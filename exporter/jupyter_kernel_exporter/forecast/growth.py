@@ -23,9 +23,9 @@ SLOWING = 0.75
 HASTENING = 1.15
 MOST_HASTENING = 1.5
 """How much quarters have to differ for growth to be one that slows or hastens."""
-STRAIGHT_POWER = 2.0
+STRAIGHT_POWER = 3.0
 """Growth that wanders counts less: to this power of net growth over the way that it went."""
-MARGIN = 0.1
+MARGIN = 0.05
 MOST_MARGIN = 0.3
 """New ground begins so much of the deepest fall, at most so much of the rest, above the old top."""
 LEAST_AGED = 0.6
@@ -64,8 +64,8 @@ def believed_seconds(lasted: float) -> float:
     growth of an hour.
     """
     if lasted > 3600.0:
-        return 540.0 + 0.5 * (lasted - 3600.0)
-    return max(min(3.0 * lasted, 25.0), min(2.2 * lasted, 100.0), 0.15 * lasted)
+        return 720.0 + 0.5 * (lasted - 3600.0)
+    return max(min(3.0 * lasted, 25.0), min(2.2 * lasted, 100.0), 0.2 * lasted)
 
 
 def steady_growths(
