@@ -1,105 +1,223 @@
-"""Looks -> how long the memory of each kernel will last: which numbers a forecast is fed with.
+"""Looks -> how long the memory of each kernel will last: which numbers forecasts are fed with.
 
-A kernel that has its cgroup to itself is forecast by what counts against that cgroup's limit:
+Each cgroup with a limit, and the machine, has a forecast of all that counts against its limit:
 linux counts shared memory and files on tmpfs there, and leaves out page cache that can be dropped,
-such as that of a memory-mapped array. Where several kernels share a limit, each is forecast by its
-own anonymous memory against what all of them have left, so that who grows is named, and who just
-sits beside is not. RLIMIT_AS limits address space, whatever is in it.
+such as that of a memory-mapped array. Each kernel has one of its own anonymous memory, and one of
+its address space where RLIMIT_AS limits that. A kernel's memory lasts until the first of its limits
+is reached. A cgroup that a kernel has to itself is its own affair; what several share, and the
+machine, is laid at the door of those that drive it, so that who grows is named, and who just sits
+beside is not.
 """
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from jupyter_kernel_exporter.forecast import MemoryForecast
-from jupyter_kernel_exporter.model import Look, MemoryLimit, ProcessId, Scope, find_tightest
+from jupyter_kernel_exporter.model import Look, MemoryLimit, ProcessId, Scope
 
 SAME_BYTES = 64 << 10
 """A change below this is no news."""
 REPEAT_SECONDS = 10.0
 """An unchanged number is told to the forecast so often: an idle kernel costs next to nothing."""
+WINDOW_SECONDS = 60.0
+"""What a kernel has taken lately: in the last one to two times this."""
+LEAST_RISE_BYTES = 4 << 20
+"""An idle kernel moves by less."""
+DRIVING_SHARE = 0.05
+"""Who alone fills by himself in 300 s what is left takes a fifth of it in a minute; a quarter of
+that makes him one of the drivers, and where several grow, each needs only his part of it."""
+LARGE_SHARE = 0.05
+"""Of what is used in a place; a kernel that held so much and is gone leaves a gap behind."""
 
 
-class Yardstick(NamedTuple):
-    """Which number of a kernel is observed at one moment, and how far it may grow."""
+class Place(NamedTuple):
+    """Where a limit is that several processes may share."""
 
+    scope: Scope
     name: str
-    """What is measured by one of another name has nothing to do with what was before."""
-    used_bytes: int | None
-    """``None``: the kernel's own anonymous memory."""
-    left_bytes: int
 
 
 @dataclass(slots=True)
-class _Outlook:
-    name: str
+class _Series:
+    """One number over time, and its forecast."""
+
     forecast: MemoryForecast = field(default_factory=MemoryForecast)
     used_bytes: int = -1
     told_at: float = -math.inf
     seconds: float = math.inf
+    """The last answer."""
 
-    def observe(self, used: int, left: int, now: float) -> None:
+    def observe(self, used: int, now: float) -> bool:
+        """Whether it is news."""
+        same = -SAME_BYTES < used - self.used_bytes < SAME_BYTES
+        if same and self.seconds == math.inf and now - self.told_at < REPEAT_SECONDS:
+            return False
         self.forecast.observe(now, used)
         self.used_bytes, self.told_at = used, now
-        self.seconds = self.forecast.seconds_to_exhaustion(used + left)
+        return True
+
+    def until(self, limit: int) -> float:
+        """Seconds until the limit is reached."""
+        self.seconds = self.forecast.seconds_to_exhaustion(limit)
+        return self.seconds
+
+
+@dataclass(slots=True)
+class _Past:
+    """One kernel's."""
+
+    own: _Series = field(default_factory=_Series)
+    """Of its anonymous memory."""
+    address_space: _Series | None = None
+    places: tuple[Place, ...] = ()
+    low: int = 0
+    low_before: int = 0
+    window_at: float = -math.inf
+    rise: int = 0
+    """What it has taken lately, bytes."""
+
+    def rests(self, used: int, now: float) -> bool:
+        """Whether nothing has to be noted: the quick way, for most kernels do nothing."""
+        return (
+            -SAME_BYTES < used - self.own.used_bytes < SAME_BYTES
+            and self.rise < LEAST_RISE_BYTES
+            and now - self.own.told_at < REPEAT_SECONDS
+        )
+
+    def observe(self, used: int, now: float) -> None:
+        """Take note of its anonymous memory."""
+        if now - self.window_at >= WINDOW_SECONDS:
+            self.low_before = used if self.window_at == -math.inf else self.low
+            self.low, self.window_at = used, now
+        elif used < self.low:
+            self.low = used
+        self.own.observe(used, now)
+        self.rise = used - min(self.low, self.low_before)
+
+
+@dataclass(slots=True)
+class _Shared:
+    """A place: what is used of it, and by whom."""
+
+    series: _Series = field(default_factory=_Series)
+    members: int = 0
 
 
 @dataclass(slots=True)
 class Outlooks:
     """The forecasts of all kernels. Not thread-safe."""
 
-    _outlooks: dict[ProcessId, _Outlook] = field(default_factory=dict)
+    _pasts: dict[ProcessId, _Past] = field(default_factory=dict)
+    _places: dict[Place, _Shared] = field(default_factory=dict)
 
     def update(self, looks: Mapping[ProcessId, Look], now: float) -> dict[ProcessId, float]:
         """Seconds until the memory of each kernel is used up, ``inf`` if nothing points that way.
 
         ``now`` is of a clock that never jumps. Kernels without any known limit are left out.
         """
+        self._forget_all_but(looks)
         # Kernels of one cgroup mostly have the very same limits: those are looked at once.
-        number = Counter(id(look.limits) for look in looks.values())
+        members = Counter(id(look.limits) for look in looks.values())
         distinct = {id(look.limits): look.limits for look in looks.values()}
-        sharers: Counter[str] = Counter()
-        for key, limits in distinct.items():
-            for limit in limits:
-                if limit.place:
-                    sharers[limit.place] += number[key]
-        yardsticks = {key: choose(limits, sharers) for key, limits in distinct.items()}
-        found = {}
+        self._look_at_places(distinct, members, now)
+        places = {key: _places_of(limits) for key, limits in distinct.items()}
+        personal = {key for key, limits in distinct.items() if self._has_its_own(limits)}
+        found: dict[ProcessId, float] = {}
+        judged: list[ProcessId] = []
+        growers: Counter[Place] = Counter()
         for process, (sample, limits) in looks.items():
-            yardstick = yardsticks[id(limits)]
-            if yardstick is None:
+            if not limits:
                 continue
-            name, used, left = yardstick
-            if used is None:
-                used = sample.anonymous_bytes
-            outlook = self._outlooks.get(process)
-            if outlook is None or outlook.name != name:
-                outlook = self._outlooks[process] = _Outlook(name)
-            same = -SAME_BYTES < used - outlook.used_bytes < SAME_BYTES
-            if not same or outlook.seconds < math.inf or now - outlook.told_at >= REPEAT_SECONDS:
-                outlook.observe(used, left, now)
-            found[process] = outlook.seconds
-        self._forget_all_but(found)
+            found[process] = math.inf
+            key = id(limits)
+            past = self._pasts.get(process)
+            if past is None:
+                past = self._pasts[process] = _Past()
+            past.places = places[key]
+            if not past.rests(sample.anonymous_bytes, now):
+                past.observe(sample.anonymous_bytes, now)
+            if past.rise >= LEAST_RISE_BYTES:
+                growers.update(past.places)
+                judged.append(process)
+            elif key in personal:
+                judged.append(process)
+        for process in judged:
+            found[process] = self._seconds(self._pasts[process], looks[process], growers, now)
         return found
 
-    def _forget_all_but(self, alive: Iterable[ProcessId]) -> None:
-        for gone in self._outlooks.keys() - set(alive):
-            del self._outlooks[gone]
+    def _has_its_own(self, limits: Iterable[MemoryLimit]) -> bool:
+        """Whether one of the limits is nobody else's affair."""
+        return any(
+            limit.scope is Scope.RLIMIT
+            or (limit.scope is Scope.CGROUP and self._places[_place_of(limit)].members == 1)
+            for limit in limits
+        )
+
+    def _look_at_places(
+        self,
+        distinct: Mapping[int, tuple[MemoryLimit, ...]],
+        members: Mapping[int, int],
+        now: float,
+    ) -> None:
+        """Forecast each place once, whoever is in it."""
+        counted: Counter[Place] = Counter()
+        tightest: dict[Place, MemoryLimit] = {}
+        for key, limits in distinct.items():
+            for limit in limits:
+                if limit.scope is not Scope.RLIMIT:
+                    place = _place_of(limit)
+                    counted[place] += members[key]
+                    tightest[place] = limit
+        for gone in self._places.keys() - counted.keys():
+            del self._places[gone]
+        for place, limit in tightest.items():
+            shared = self._places.get(place)
+            if shared is None:
+                shared = self._places[place] = _Shared()
+            shared.members = counted[place]
+            if shared.series.observe(limit.limit_bytes - limit.headroom_bytes, now):
+                shared.series.until(limit.limit_bytes)
+
+    def _seconds(self, past: _Past, look: Look, growers: Mapping[Place, int], now: float) -> float:
+        """Seconds until the first of a kernel's limits is reached."""
+        soonest = past.own.seconds = math.inf
+        for limit in look.limits:
+            left = limit.headroom_bytes
+            if limit.scope is Scope.RLIMIT:
+                past.address_space = past.address_space or _Series()
+                past.address_space.observe(limit.limit_bytes - left, now)
+                soonest = min(soonest, past.address_space.until(limit.limit_bytes))
+                continue
+            place = _place_of(limit)
+            shared = self._places[place]
+            if limit.scope is Scope.CGROUP and shared.members == 1:
+                soonest = min(soonest, shared.series.seconds)
+            elif (
+                past.rise >= LEAST_RISE_BYTES and past.rise * growers[place] >= DRIVING_SHARE * left
+            ):
+                own = past.own.until(look.sample.anonymous_bytes + left)
+                soonest = min(soonest, own, shared.series.seconds)
+        return soonest
+
+    def _forget_all_but(self, alive: Collection[ProcessId]) -> None:
+        for process in self._pasts.keys() - set(alive):
+            gone = self._pasts.pop(process)
+            for place in gone.places:
+                shared = self._places.get(place)
+                # What is used falls, and grows anew up to where it has been: that is news again.
+                if shared is not None and (
+                    shared.members == 1
+                    or gone.own.used_bytes >= LARGE_SHARE * shared.series.used_bytes
+                ):
+                    del self._places[place]
 
 
-def choose(limits: Iterable[MemoryLimit], sharers: Mapping[str, int]) -> Yardstick | None:
-    """What counts against the limit that would strike first; ``None`` without one.
+def _place_of(limit: MemoryLimit) -> Place:
+    return Place(limit.scope, limit.place)
 
-    ``sharers`` says how many kernels live below each cgroup that has a limit.
-    """
-    tightest = find_tightest(limits)
-    if tightest is None:
-        return None
-    left = tightest.headroom_bytes
-    alone = tightest.scope is Scope.CGROUP and sharers.get(tightest.place, 0) <= 1
-    if alone or tightest.scope is Scope.RLIMIT:
-        used = tightest.limit_bytes - left
-        return Yardstick(f"{tightest.scope} {tightest.place}", used, left)
-    return Yardstick("own", None, left)
+
+def _places_of(limits: Iterable[MemoryLimit]) -> tuple[Place, ...]:
+    return tuple(_place_of(limit) for limit in limits if limit.scope is not Scope.RLIMIT)

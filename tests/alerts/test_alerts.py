@@ -106,7 +106,7 @@ def test_alertmanager_loads_what_waits_in_comments(tmp_path: Path) -> None:
         text = text.replace(mark, "")
     shutil.copytree(ROOT / "alerts/templates", tmp_path / "templates")
     (tmp_path / "alertmanager.yml").write_text(text)
-    assert "4 receivers" in run("amtool", "check-config", str(tmp_path / "alertmanager.yml"))
+    assert "5 receivers" in run("amtool", "check-config", str(tmp_path / "alertmanager.yml"))
     lint(tmp_path / "alertmanager.yml")
 
 

@@ -268,10 +268,14 @@ def test_a_person_can_be_told_directly(
         "https://slack.com/api/chat.postMessage": slack.url,
     }
     with running_alertmanager(home, slack, changes) as alertmanager:
-        tell(alertmanager, fired("JupyterKernelOOMKilled", instance="hub8", username="ada"))
+        killed = fired("JupyterKernelOOMKilled", instance="hub8", username="ada")
+        tell(alertmanager, killed)
         messages = [slack.next_message(), slack.next_message()]
         assert {m.get("channel", "") for m in messages} == {"", "U01EXAMPLE1"}
         assert messages[0]["attachments"] == messages[1]["attachments"]
+        # A death is not over when its alert ends.
+        tell(alertmanager, killed, over=True)
+        assert slack.says_nothing(for_seconds=2.5)
         tell(alertmanager, fired("JupyterKernelOOMKilled", instance="hub8", username="bob"))
         assert "channel" not in slack.next_message()
         assert slack.says_nothing(for_seconds=1.5)
