@@ -70,4 +70,5 @@ def without_build(text: str) -> str:
 
 
 def _is_another(path: Path, text: str) -> bool:
-    return os.path.lexists(path) and (not path.is_file() or path.read_text("utf-8") != text)
+    # Bytes, for what somebody else has put there may be no UTF-8.
+    return os.path.lexists(path) and (not path.is_file() or path.read_bytes() != text.encode())

@@ -19,7 +19,17 @@ KEY_FILE = "username.key"
 KEY_BYTES = 32
 HIDDEN = "…"
 
-_PATH = re.compile(r"""(?<![\w./])/[^\n"':;,]*""")
+_PATH = re.compile(
+    r"""
+    (?<=(["']))/(?:\\.|[^\\\n])*?(?=\1(?!\w))  # in quotes: to the one that closes them
+    | (?<![\w./])/.*?(?=:[ ]|\n|\Z)  # bare, or the quotes stay open: to ": " or the line's end
+    """,
+    re.VERBOSE,
+)
+"""Names of people may hold whatever else seems to end a path: ``/home/o'brien``, ``/home/doe, j``.
+
+So it goes on until it surely ends, and takes words along that were none of it.
+"""
 _NAMES_NOBODY = re.compile(r"[0-9a-f]{12}|job_\d+")
 """Ids of containers and Slurm jobs; systemd's units are often named after people."""
 

@@ -37,7 +37,7 @@ def serve(settings: Settings) -> int:
         listeners = [stack.enter_context(listen(a)) for a in settings["web.listen-address"]]
         protect_from_oom()
         gpus = Gpus.open() if settings["source.nvml"] else None
-        history = History.open(state_directory(settings))
+        history = History.open(state_directory(settings), notebook=settings["privacy.notebook"])
         stack.callback(history.close)
         daemon = Daemon(settings, gpus=gpus, history=history)
         daemon.start()

@@ -265,6 +265,7 @@ def state_directory(settings: Settings, environ: Mapping[str, str] = os.environ)
     """Where deaths and counters last; by the XDG base directory specification if not root.
 
     What was written down under other names is not shown: each way to name people has its own place.
+    Of notebooks it is shown, reduced as it is read.
     """
     mode = settings["privacy.username"]
     return _state_home(settings["state-dir"], environ) + ("" if mode == "raw" else f"/{mode}")

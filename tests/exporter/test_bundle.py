@@ -49,6 +49,21 @@ def test_what_was_changed_stays(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert mine.read_text() != "# mine\n"
 
 
+@pytest.mark.parametrize("mine", [b"# caf\xe9\n", b"\xff\xfem\0"])
+def test_what_is_no_utf8_was_changed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], mine: bytes
+) -> None:
+    """As an editor with another encoding leaves it."""
+    path = tmp_path / "alerts/alertmanager.yml"
+    path.parent.mkdir()
+    path.write_bytes(mine)
+    assert main(["bundle", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == f"{path} is there and was changed: --overwrite\n"
+    assert path.read_bytes() == mine
+    assert main(["bundle", str(tmp_path), "--overwrite"]) == 0
+    assert path.read_bytes() == (ROOT / "alerts/alertmanager.yml").read_bytes()
+
+
 def test_a_directory_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
     """One clear line."""
     with pytest.raises(SystemExit) as stopped:

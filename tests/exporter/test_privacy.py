@@ -17,8 +17,10 @@ from jupyter_kernel_exporter.privacy import (
     read_key,
     reduce_notebook,
 )
+from jupyter_kernel_exporter.publish.history import History
 from jupyter_kernel_exporter.settings import resolve
 from support.daemon import running_daemon
+from support.deathrows import death
 from support.jupyter import running_server, wait_until
 
 
@@ -119,6 +121,19 @@ def test_one_more_does_not_make_the_others_anew() -> None:
         ("cannot read /home/al ice/x: denied", "cannot read …: denied"),
         ("Error(13, '/home/alice/x', 5)", "Error(13, '…', 5)"),
         ("/a\n/b", "…\n…"),
+        # Of people with names that seem to end a path.
+        ("/home/o'brien/x.json: denied", "…: denied"),
+        ("/home/doe, jane/k.json", "…"),
+        ("/home/doe;jane:8/k.json: denied", "…: denied"),
+        ('/home/the "doe"/k.json: denied', "…: denied"),
+        ('[Errno 13] Permission denied: "/home/o\'brien/x"', '[Errno 13] Permission denied: "…"'),
+        ("Error(13, '/home/o'brien/x', 5)", "Error(13, '…', 5)"),
+        ("'/home/doe, jane: 1/x' -> '/home/y'", "'…' -> '…'"),
+        ("'/home/o' -> \"/home/p\": no", "'…' -> \"…\": no"),
+        (repr('/home/o\'b "x"/k') + ": denied", "'…': denied"),
+        ("'/home/cut, off: denied\nnext", "'…: denied\nnext"),
+        ('File "/home/doe, jane/x.py", line 3, in f', 'File "…", line 3, in f'),
+        ("cannot read '/home/alice/x': it isn't there", "cannot read '…': it isn't there"),
     ],
 )
 def test_paths_in_texts(text: str, shown: str) -> None:
@@ -175,6 +190,21 @@ def test_modes_have_their_own_places(tmp_path: Path) -> None:
 
     assert hashed("alice") == hashed("alice")
     assert os.listdir(tmp_path) == ["hashed"]
+
+
+@pytest.mark.real
+def test_notebooks_of_the_past(tmp_path: Path) -> None:
+    """A daemon that may show less than the one before it shows less of the past as well."""
+    history = History.open(str(tmp_path / "state"))
+    history.record_death(death(1, notebook="/home/a/zoraida.ipynb"))
+    history.close()
+    state = f"--state-dir={tmp_path}/state"
+    with running_daemon(tmp_path, state, "--privacy.notebook=none") as daemon:
+        (found,) = daemon.http.get("/api/v1/deaths").json()["deaths"]
+        page = daemon.http.get("/kernels/k-1")
+    assert (found["kernel_id"], found["notebook"]) == ("k-1", "")
+    assert page.status_code == 200
+    assert "zoraida" not in page.text
 
 
 @pytest.mark.patient

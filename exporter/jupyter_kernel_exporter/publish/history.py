@@ -50,7 +50,9 @@ class AlreadyRunning(Exception):  # noqa: N818  # it is no error of ours
 class History:
     """What is remembered. Any thread may call any method."""
 
-    def __init__(self, state_dir: str, clock: Callable[[], float]) -> None:
+    def __init__(self, state_dir: str, clock: Callable[[], float], notebook: str) -> None:
+        self.notebook = notebook
+        """How much may be seen of the notebooks that were written down: path, basename, none."""
         self._dir = state_dir
         self._clock = clock
         self._mutex = threading.Lock()
@@ -69,13 +71,20 @@ class History:
         """Whether something was committed that a crash of the machine could take."""
 
     @classmethod
-    def open(cls, state_dir: str, clock: Callable[[], float] = time.monotonic) -> "History":
+    def open(
+        cls,
+        state_dir: str,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        notebook: str = "path",
+    ) -> "History":
         """Take possession of a state directory, and make it if need be.
 
+        What an earlier daemon wrote down of notebooks is reduced to ``notebook`` when it is read.
         Raises :exc:`AlreadyRunning`. Every other trouble is no reason not to start: it is told by
         :meth:`problem`, and what is recorded stays in memory until the trouble is over.
         """
-        history = cls(state_dir, clock)
+        history = cls(state_dir, clock, notebook)
         history._open()
         return history
 
@@ -228,10 +237,10 @@ class History:
         if self._damaged:
             self._set_aside(path)
         try:
-            self._store = Store(path)
+            self._store = Store(path, notebook=self.notebook)
         except DamagedError:
             self._set_aside(path)
-            self._store = Store(path)
+            self._store = Store(path, notebook=self.notebook)
         self._ledger.merge(self._store.load())
         self._loaded = True
         return self._store
@@ -247,7 +256,7 @@ class History:
         if self._store is not None or self._damaged or not os.path.exists(path):
             return
         try:
-            self._store = Store(path, writable=False)
+            self._store = Store(path, writable=False, notebook=self.notebook)
             if not self._loaded:
                 self._ledger.merge(self._store.load())
                 self._loaded = True

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from jupyter_kernel_exporter.deaths.dossier import Dossier
 from jupyter_kernel_exporter.deaths.remembered import from_text, to_text
 from jupyter_kernel_exporter.model import ProcessId
+from jupyter_kernel_exporter.privacy import reduce_notebook
 from jupyter_kernel_exporter.publish.deathrow import Identity
 from jupyter_kernel_exporter.publish.history import History
 
@@ -38,6 +39,8 @@ class Roll:
         here, elsewhere = [], []
         for (boot_id, *numbers), text in self.history.remembered().items():
             dossier = from_text(ProcessId(*numbers), text)
+            notebook = reduce_notebook(dossier.kernel.notebook, self.history.notebook)
+            dossier = replace(dossier, kernel=replace(dossier.kernel, notebook=notebook))
             if boot_id == self.boot_id:
                 here.append(dossier)
             else:

@@ -11,9 +11,10 @@ import sqlite3
 import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from jupyter_kernel_exporter.privacy import reduce_notebook
 from jupyter_kernel_exporter.publish.deathrow import CounterKey, DeathRow, Identity, clean
 
 FILE = "history.sqlite3"
@@ -131,13 +132,15 @@ def parse_row(values: Sequence[Any]) -> DeathRow:
 class Store:
     """The open file. Not for several threads at once, but for :meth:`read` and ``checkpoint``."""
 
-    def __init__(self, path: str, *, writable: bool = True) -> None:
+    def __init__(self, path: str, *, writable: bool = True, notebook: str = "path") -> None:
         """Open the file, and make it if it is to be writable.
 
+        ``notebook`` is how much of a notebook's path may be seen now; more may be written there.
         Raises :exc:`StoreError`, and :exc:`DamagedError` if there is a file that is no history.
         """
         self.path = path
         self.writable = writable
+        self.notebook = notebook
         with _sentences():
             if writable:
                 _make_private(path)
@@ -232,7 +235,10 @@ class Store:
         )
         with _sentences(), contextlib.closing(self._connect("ro")) as reader:
             found = reader.execute(query, (since, *conditions.values(), limit))
-            return [parse_row(values) for values in found]
+            return [self._reduce(parse_row(values)) for values in found]
+
+    def _reduce(self, row: DeathRow) -> DeathRow:
+        return replace(row, notebook=reduce_notebook(row.notebook, self.notebook))
 
     def checkpoint(self) -> None:
         """Make what was committed safe from a crash of the machine; may wait for the disk."""

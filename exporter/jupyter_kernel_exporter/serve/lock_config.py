@@ -147,6 +147,8 @@ def parse_lock_config(text: str, folder: str) -> LockConfig:
     interval = _parse_duration(rate.text("interval"))
     burst = rate.number("burst")
     rate.end()
+    if interval and not burst:
+        raise LockError("rate_limit: an interval needs a burst of 1 or more, or nobody gets in")
     return LockConfig(
         _parse_tls(tls, folder),
         _parse_users(users),
@@ -183,6 +185,12 @@ def _parse_tls(table: "_Table", folder: str) -> Tls | None:
             raise LockError(f"tls_server_config: {version!r} is none of {', '.join(TLS_VERSIONS)}")
     if tls.min_version > tls.max_version:
         raise LockError("tls_server_config: min_version is above max_version")
+    if tls.client_allowed_sans and tls.client_auth != "always":
+        # Without a certificate that has to be shown there are no names to compare.
+        raise LockError(
+            "tls_server_config: client_allowed_sans needs client_auth_type: "
+            "RequireAndVerifyClientCert"
+        )
     wanted = (tls.cert, tls.key, tls.client_ca, *tls.files, client_auth)
     if not any(wanted):
         return None

@@ -30,7 +30,7 @@ def deaths(settings: Settings, options: Mapping[str, Any]) -> int:
     """Print the last deaths, newest first. The exit status: 1 if they cannot be read."""
     path = os.path.join(state_directory(settings), FILE)
     try:
-        rows = read(path, options["limit"])
+        rows = read(path, options["limit"], settings["privacy.notebook"])
     except StoreError as error:
         print(f"cannot read {path}: {error}", file=sys.stderr)
         return 1
@@ -44,14 +44,14 @@ def deaths(settings: Settings, options: Mapping[str, Any]) -> int:
     return 0
 
 
-def read(path: str, limit: int) -> Sequence[DeathRow]:
+def read(path: str, limit: int, notebook: str) -> Sequence[DeathRow]:
     """The last deaths in a file that a daemon may be writing; none if there is no file.
 
-    Raises :exc:`StoreError`.
+    ``notebook`` is how much of notebooks' paths may be seen. Raises :exc:`StoreError`.
     """
     if not os.path.exists(path):
         return ()
-    store = Store(path, writable=False)
+    store = Store(path, writable=False, notebook=notebook)
     try:
         return store.read(limit, {}, 0.0)
     finally:

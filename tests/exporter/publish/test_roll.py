@@ -1,6 +1,7 @@
 """Who is alive, written down for the next daemon."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,20 @@ def test_it_is_read_by_the_next(history: History) -> None:
         ("boot-1", "k-1"),
         ("boot-1", "k-2"),
     ]
+
+
+def test_notebooks_are_reduced(tmp_path: Path) -> None:
+    """What an earlier daemon might show, this one might not even write down again."""
+    kernel = Kernel("k-1", ProcessId(1, 1), "eva", notebook="/home/eva/x.ipynb")
+    folder = str(tmp_path / "state")
+    for mode, seen in (("path", "/home/eva/x.ipynb"), ("basename", "x.ipynb"), ("none", "")):
+        history = History.open(folder, notebook="path")
+        Roll(history, "boot").write([Dossier(kernel)])
+        history.close()
+        history = History.open(folder, notebook=mode)
+        before = Roll(history, "boot").read()
+        history.close()
+        assert [d.kernel for d in before.here] == [replace(kernel, notebook=seen)]
 
 
 def test_what_is_damaged_is_refused(history: History) -> None:

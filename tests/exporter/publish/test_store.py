@@ -207,6 +207,20 @@ def test_read_only(path: str) -> None:
     assert os.listdir(os.path.dirname(path)) == [os.path.basename(path)]
 
 
+@pytest.mark.parametrize(
+    ("mode", "seen"), [("path", "/home/a/x.ipynb"), ("basename", "x.ipynb"), ("none", "")]
+)
+def test_notebooks_are_reduced(path: str, mode: str, seen: str) -> None:
+    """As it is wanted now, whatever was wanted when they were written down."""
+    with contextlib.closing(Store(path)) as store:
+        rows = [row_values(death(1, notebook="/home/a/x.ipynb"))]
+        store.write(Batch(1, rows, {}, []))
+    for writable in (True, False):
+        with contextlib.closing(Store(path, writable=writable, notebook=mode)) as store:
+            (found,) = store.read(9, {}, 0)
+        assert found == death(1, notebook=seen)
+
+
 def test_checkpoint(path: str) -> None:
     """Afterwards the file alone holds everything."""
     with contextlib.closing(Store(path)) as store:

@@ -167,6 +167,36 @@ def test_what_newer_exporters_know() -> None:
     assert (config.rate_interval_seconds, config.rate_burst) == (60.5, 5)
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [],
+        ["client_auth_type: NoClientCert"],
+        ["client_auth_type: RequestClientCert", "client_ca_file: ca.pem"],
+        ["client_auth_type: VerifyClientCertIfGiven", "client_ca_file: ca.pem"],
+        ["client_auth_type: RequireAnyClientCert", "client_ca_file: ca.pem"],
+    ],
+)
+def test_names_in_certificates_that_nobody_has_to_show(lines: list[str]) -> None:
+    """Whoever came without a certificate would get in."""
+    with pytest.raises(LockError, match="needs client_auth_type: RequireAndVerifyClientCert"):
+        parse_lock_config(tls("client_allowed_sans: [prometheus]", *lines), "")
+
+
+def test_names_in_certificates_without_tls() -> None:
+    """Such a file would lock nothing at all."""
+    with pytest.raises(LockError, match="needs client_auth_type: RequireAndVerifyClientCert"):
+        parse_lock_config("tls_server_config:\n  client_allowed_sans: [prometheus]\n", "")
+
+
+@pytest.mark.parametrize("burst", ["", "  burst:\n", "  burst: 0\n"])
+def test_a_rate_that_lets_nobody_in(burst: str) -> None:
+    """An interval alone would answer every request with a 429."""
+    with pytest.raises(LockError, match="a burst of 1 or more"):
+        parse_lock_config(f"rate_limit:\n  interval: 1s\n{burst}", "")
+    assert parse_lock_config(f"rate_limit:\n  interval: 0s\n{burst}", "") == LockConfig()
+
+
 @pytest.mark.parametrize("interval", ["soon", "1", "1s2", "-1s", "1 s", "s"])
 def test_no_durations(interval: str) -> None:
     """A bare number is nanoseconds, as Go has it; what is no duration is refused."""

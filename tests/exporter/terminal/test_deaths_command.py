@@ -57,6 +57,24 @@ def test_as_json(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert found[1]["certain"] is False
 
 
+@pytest.mark.parametrize(
+    ("mode", "seen"), [("path", "/home/eva/x.ipynb"), ("basename", "x.ipynb"), ("none", "")]
+)
+def test_notebooks_of_the_past(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], mode: str, seen: str
+) -> None:
+    """No more of them than may be seen now, whatever was written down."""
+    history = History.open(str(tmp_path))
+    history.record_death(death(1, notebook="/home/eva/x.ipynb"))
+    history.close()
+    arguments = ["deaths", f"--state-dir={tmp_path}", f"--privacy.notebook={mode}"]
+    assert main([*arguments, "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["deaths"]
+    assert found["notebook"] == seen
+    assert main(arguments) == 0
+    assert ("x.ipynb" in capsys.readouterr().out) is (mode != "none")
+
+
 def test_nobody_died(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without a history there is nothing to tell, and no error."""
     assert main(["deaths", f"--state-dir={tmp_path}"]) == 0
