@@ -15,7 +15,7 @@ import yaml
 
 from support.jupyter import wait_until
 from support.prometheus import needs_prometheus, running_prometheus
-from support.promql import ROOT
+from support.promql import ROOT, rules
 
 TLJH = (ROOT / "docs/install-tljh.md").read_text()
 GROWING = (ROOT / "docs/growing.md").read_text()
@@ -24,6 +24,13 @@ ELSEWHERE = (
     "/opt/jupyter-kernel-exporter/bin/pip", "/opt/jupyter-kernel-exporter/bin/jupyter-",
 )  # fmt: skip
 """What begins so changes the machine, or needs it: left out."""
+
+FOLDERS = (
+    *("etc/default", "etc/prometheus", "etc/systemd/system", "usr/lib/sysusers.d"),
+    *("etc/grafana/provisioning/datasources", "etc/grafana/provisioning/dashboards"),
+    *("usr/share/grafana/public", "var/lib"),
+)
+"""What the system and its packages bring."""
 
 RECEIVES = "--web.enable-remote-write-receiver"
 
@@ -39,7 +46,10 @@ def commands(machine: Path) -> list[str]:
     found = [line for line in lines if not line.startswith(ELSEWHERE)]
     found = [line.replace("/opt/jupyter-kernel-exporter/bin/jupyter-kernel-exporter", exporter)
              .replace("-o prometheus ", "") for line in found]  # fmt: skip
-    return [re.sub(r"(?<![\w.])/(etc|usr/lib)/?(?=[\w \n]|$)", rf"{machine}/\1/", c) for c in found]
+    return [
+        re.sub(r"(?<![\w.])/(etc|(?:usr|var)/lib|usr/share)/?(?=[\w \n]|$)", rf"{machine}/\1/", c)
+        for c in found
+    ]
 
 
 @needs_tools
@@ -47,7 +57,7 @@ def test_the_guide_for_one_machine(tmp_path: Path) -> None:
     """Typed line by line: the unit's files are where systemd looks, and what Prometheus and
     Alertmanager are given, their own tools take.
     """
-    for folder in ("etc/default", "etc/prometheus", "etc/systemd/system", "usr/lib/sysusers.d"):
+    for folder in FOLDERS:
         (tmp_path / folder).mkdir(parents=True)
     script = "\n".join(["set -euo pipefail", *commands(tmp_path)])
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
@@ -72,6 +82,30 @@ def test_the_guide_for_one_machine(tmp_path: Path) -> None:
     (address,) = set(re.findall(r"api_url_file: (\S+)", alertmanager))
     assert Path(address).read_text().startswith("https://hooks.slack.com/")
     assert Path(address).stat().st_mode & 0o777 == 0o400
+    check_grafana(tmp_path, config["global"]["external_labels"])
+
+
+def check_grafana(machine: Path, links: dict[str, str]) -> None:
+    """It asks this machine's Prometheus, finds every dashboard, and shows what alerts link to."""
+    provisioning = machine / "etc/grafana/provisioning"
+    (sources,) = (yaml.safe_load(p.read_text()) for p in provisioning.glob("datasources/*"))
+    urls = {source["name"]: source["url"] for source in sources["datasources"]}
+    assert urls == {
+        "Prometheus": "http://127.0.0.1:9090",
+        "Alertmanager": "http://127.0.0.1:9093",
+    }
+    (providers,) = (yaml.safe_load(p.read_text()) for p in provisioning.glob("dashboards/*"))
+    (provider,) = providers["providers"]
+    found = machine / provider["options"]["path"].removeprefix("/")
+    made = {path.name for path in ROOT.glob("dashboards/generated/*.json")}
+    assert {path.name for path in found.iterdir()} == made
+    grafana = "https://grafana.example.org"
+    assert links == {
+        "jupyter_dashboards": f"{grafana}/d",
+        "jupyter_runbooks": f"{grafana}/public/runbooks",
+    }
+    runbooks = {path.stem for path in (machine / "usr/share/grafana/public/runbooks").iterdir()}
+    assert {rule["alert"] for rule in rules() if "alert" in rule} <= runbooks
 
 
 def blocks() -> dict[str, Any]:

@@ -161,6 +161,30 @@ def test_the_job_is_the_one_that_rules_ask_for() -> None:
     assert endpoint["relabelings"][0]["targetLabel"] == "instance"
 
 
+def test_kube_prometheus_stack_takes_up_what_is_its_operators() -> None:
+    """By default it selects by the label ``release``; the example shows where that is written."""
+    releases = {
+        resource["kind"]: resource["metadata"]["labels"].get("release")
+        for resource in rendered("overlays/example")
+    }
+    labelled = {kind for kind, release in releases.items() if release}
+    assert labelled == set(OPERATORS)
+    assert {releases[kind] for kind in labelled} == {"kube-prometheus-stack"}
+
+
+@pytest.mark.parametrize("name", KUSTOMIZATIONS)
+def test_critical_pods_are_admitted(name: str) -> None:
+    """Where a quota has to name their priority: it is there before the pods, and refuses none."""
+    pod = of_kind(name, "DaemonSet")["spec"]["template"]["spec"]
+    quota = of_kind(name, "ResourceQuota")["spec"]
+    (scope,) = quota["scopeSelector"]["matchExpressions"]
+    assert (scope["scopeName"], scope["operator"]) == ("PriorityClass", "In")
+    assert scope["values"] == [pod["priorityClassName"]]
+    assert quota["hard"] == {"pods": "1G"}
+    kinds = [resource["kind"] for resource in rendered(name)]
+    assert kinds.index("Namespace") < kinds.index("ResourceQuota") < kinds.index("DaemonSet")
+
+
 def test_dashboards_are_found() -> None:
     """By the label that Grafana's sidecar looks for, each small enough for a ConfigMap."""
     maps = [resource for resource in rendered("base") if resource["kind"] == "ConfigMap"]

@@ -1,6 +1,7 @@
 """Imports go one way, and the one boundary is the only one."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,3 +82,15 @@ def test_the_map_names_every_room() -> None:
     rooms = {room for room, _ in modules()} - {"__init__", "__main__"}
     text = jupyter_kernel_exporter.__doc__ or ""
     assert [room for room in sorted(rooms) if f"``{room.partition('_')[0]}" not in text] == []
+
+
+def test_the_page_on_architecture_is_complete() -> None:
+    """It has a line for every room and no other, and its order of imports is the one above."""
+    page = (Path(__file__).parents[2] / "docs/architecture.md").read_text()
+    cells = re.findall(r"^\| (`.+?`) \|", page, re.MULTILINE)
+    named = re.findall(r"`([\w./]+)`", " ".join(cells))
+    tops = {p.relative_to(PACKAGE).parts[0] for _, p in modules()} - {"__init__.py"}
+    assert sorted(named) == sorted(top if top.endswith(".py") else f"{top}/" for top in tops)
+    (order,) = re.findall(r"^    (settings <- .+\n(?: +<- .+\n)*)", page, re.MULTILINE)
+    rows = [set(row.split(", ")) for row in " ".join(order.split()).split(" <- ")]
+    assert rows == list(FLOW)

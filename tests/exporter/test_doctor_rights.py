@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -13,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from support import doctor_and_deeds
 from support.processes import needs_root
+from support.promql import ROOT
 
 pytestmark = [pytest.mark.real, needs_root]
 
@@ -34,6 +37,44 @@ CAPABILITIES = (
     "net_admin",
     "kill",
 )
+
+
+def of_compose() -> list[str]:
+    """The capabilities that the service has, of a user 0 that has no other."""
+    service = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["exporter"]
+    assert service["cap_drop"] == ["ALL"]
+    return [name.lower() for name in service["cap_add"]]
+
+
+def of_unit() -> list[str]:
+    """The capabilities that systemd gives to an ordinary user."""
+    unit = (ROOT / "deploy/systemd/jupyter-kernel-exporter.service").read_text()
+    (names,) = re.findall(r"^AmbientCapabilities=(.*)$", unit, re.MULTILINE)
+    assert f"\nCapabilityBoundingSet={names}\n" in unit
+    return [name.removeprefix("CAP_").lower() for name in names.split()]
+
+
+def only(names: list[str]) -> str:
+    """These and no other, for setpriv."""
+    return ",".join(["-all", *(f"+{name}" for name in names)])
+
+
+def as_root(names: list[str]) -> list[str]:
+    """As an engine gives them."""
+    return ["--bounding-set", only(names), "--no-new-privs"]
+
+
+def as_nobody(names: list[str]) -> list[str]:
+    """As systemd gives them."""
+    return [
+        *("--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"),
+        *("--inh-caps", only(names), "--ambient-caps", only(names)),
+        *as_root(names),
+    ]
+
+
+SHIPPED = {"compose": (of_compose(), as_root), "the unit": (of_unit(), as_nobody)}
+"""What the shipped files give, and how."""
 CASES: dict[str, tuple[list[str], int]] = {
     "all of root's": ([], 0),
     **{f"without {name}": (["--bounding-set", f"-{name}"], 0) for name in CAPABILITIES},
@@ -43,14 +84,12 @@ CASES: dict[str, tuple[list[str], int]] = {
         0,
     ),
     "none": (["--bounding-set", "-all"], 0),
-    "the two of the unit, as nobody": (
-        [
-            *("--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups"),
-            *("--inh-caps", "+sys_ptrace,+dac_read_search"),
-            *("--ambient-caps", "+sys_ptrace,+dac_read_search"),
-        ],
-        0,
-    ),
+    **{f"of {shipped}": (give(names), 0) for shipped, (names, give) in SHIPPED.items()},
+    **{
+        f"of {shipped} without {name}": (give([other for other in names if other != name]), 0)
+        for shipped, (names, give) in SHIPPED.items()
+        for name in names
+    },
     "none, as nobody": ([], NOBODY),
 }
 """What setpriv is told, and the user that is become after loading what only root may read."""
@@ -82,7 +121,8 @@ WORSE: dict[str, dict[str, str]] = {
         "pidfd": "partly",
         "iopub": "partly",
     },
-    "the two of the unit, as nobody": {"kmsg": "no", "iopub": "partly"},
+    "of compose": {"iopub": "partly"},
+    "of the unit": {"iopub": "partly"},
 }
 """What gets worse on linux 6.18, for those who want to see it at a glance."""
 
@@ -208,6 +248,18 @@ def test_each_capability_is_for_what_it_is_said_to_be_for(case: str, stranger: S
     told = {name for names in found.claims["missing_capabilities"].values() for name in names}
     assert told | {"pss"} == worse.keys() | {"pss"}
     assert found.claims["missing_capabilities"].keys().isdisjoint(found.claims["capabilities"])
+
+
+@pytest.mark.parametrize(
+    ("shipped", "name"), [(shipped, name) for shipped in SHIPPED for name in SHIPPED[shipped][0]]
+)
+def test_each_that_is_shipped_is_needed(shipped: str, name: str, stranger: Stranger) -> None:
+    """Less than what the file gives is worse: with the rest of it some source works less well."""
+    given, less = (of(c, stranger) for c in (f"of {shipped}", f"of {shipped} without {name}"))
+    assert f"CAP_{name.upper()}" in given.claims["capabilities"]
+    worse = {name for name, now in less.works.items() if now != given.works[name]}
+    assert worse - {"state_dir"}
+    assert {name for name, works in given.deeds.items() if works and not less.deeds[name]}
 
 
 def test_nobody_is_blind_for_want_of_capabilities(case: str, stranger: Stranger) -> None:

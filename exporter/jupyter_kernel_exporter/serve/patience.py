@@ -1,7 +1,7 @@
 """A connection that does not wait for ever: HTTP/1.1 by uvicorn, with deadlines.
 
 uvicorn waits without end for a request that never becomes whole (slow loris), and for a reader who
-never reads. Here the server looks at its connections once a second, and ends those overdue.
+never reads. Here the server looks at its connections every few seconds, and ends those overdue.
 """
 
 import asyncio

@@ -12,7 +12,7 @@ from jupyter_kernel_exporter.daemon import Daemon
 from jupyter_kernel_exporter.publish.recent import Recent
 from jupyter_kernel_exporter.serve import words
 from jupyter_kernel_exporter.serve.api import KernelModel, KernelsModel, kernels_model
-from jupyter_kernel_exporter.serve.page import row
+from jupyter_kernel_exporter.serve.page import View, arrange, row
 from jupyter_kernel_exporter.settings import Settings
 from jupyter_kernel_exporter.terminal.table import Cell, Column, render
 from jupyter_kernel_exporter.terminal.text import Colour, plain, wants_colour
@@ -30,6 +30,7 @@ COLUMNS = (
     Column("STATE"),
     Column("MEMORY", right=True),
     Column("LEFT", right=True),
+    Column("ENDS IN", right=True),
     Column("CPU", right=True),
     Column("UP", right=True),
 )
@@ -48,7 +49,7 @@ def kernels(settings: Settings, options: Mapping[str, Any]) -> int:
             time.sleep(pause)
             snapshot = daemon.tick()
             recent.append(snapshot)
-            model = kernels_model(snapshot, recent.cpu_cores)
+            model = kernels_model(snapshot, recent.cpu_cores, recent.memory_growth)
             _show(model, options, clear=bool(options["watch"]) and sys.stdout.isatty())
             if not options["watch"]:
                 return 0
@@ -68,9 +69,9 @@ def _show(model: KernelsModel, options: Mapping[str, Any], *, clear: bool) -> No
 
 
 def as_lines(model: KernelsModel, room: int, *, colour: bool) -> list[str]:
-    """The kernels as a table, and what could not be seen."""
+    """The kernels as a table, trouble first as on the page, and what could not be seen."""
     if model.kernels:
-        rows = [_cells(kernel, model.taken_at) for kernel in model.kernels]
+        rows = [_cells(kernel, model.taken_at) for kernel in arrange(model.kernels, View())]
         lines = render(COLUMNS, rows, room, colour=colour)
     else:
         lines = ["no Jupyter kernel is running that can be seen"]
@@ -94,6 +95,7 @@ def _cells(kernel: KernelModel, taken_at: float) -> tuple[Cell, ...]:
         Cell(said.state, busy),
         Cell(said.memory, level),
         Cell(left, level),
+        Cell(said.exhaustion, level),
         Cell(said.cpu),
         Cell(said.up),
     )

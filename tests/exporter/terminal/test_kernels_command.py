@@ -12,20 +12,29 @@ from jupyter_kernel_exporter.serve.api import kernels_model
 from jupyter_kernel_exporter.terminal.kernels import as_lines
 from jupyter_kernel_exporter.terminal.text import width
 from support.jupyter import running_server, wait_until
-from support.snapshots import NOW, full_snapshot, snapshot
+from support.snapshots import GIB, MIB, NOW, full_snapshot, live, snapshot
 
 
 def test_the_table() -> None:
     """Every kernel is a line of at most 80 columns, the largest first."""
     lines = as_lines(kernels_model(full_snapshot(), {}), 80, colour=False)
     assert lines[0].split() == [
-        "PERSON", "NOTEBOOK", "KERNEL", "STATE", "MEMORY", "LEFT", "CPU", "UP",
+        "PERSON", "NOTEBOOK", "KERNEL", "STATE", "MEMORY", "LEFT", "ENDS", "IN", "CPU", "UP",
     ]  # fmt: skip
     assert lines[1].startswith("ada ")
     assert "1.2 GiB" in lines[1]
+    assert " 12 min " in lines[1]
     assert all(width(line) <= 80 for line in lines[:4])
     assert "\n" not in "".join(lines)
     assert lines[-1] == "environ: 3 kernels keep theirs <b>secret</b>"
+
+
+def test_trouble_comes_first() -> None:
+    """A small kernel that runs out soon stands above a large one that does not."""
+    small = live("small", username="small", rss_bytes=50 * MIB, exhaustion_seconds=40.0)
+    large = live("large", username="large", rss_bytes=9 * GIB)
+    lines = as_lines(kernels_model(snapshot(large, small), {}), 80, colour=False)
+    assert [line.split()[0] for line in lines[1:3]] == ["small", "large"]
 
 
 def test_colour_shows_pressure() -> None:

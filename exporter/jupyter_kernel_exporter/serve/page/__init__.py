@@ -22,7 +22,7 @@ from jupyter_kernel_exporter.serve.page.rows import EMPTY_ROW, Row, Summary, row
 from jupyter_kernel_exporter.serve.viewer import EVERYTHING, Viewer
 from jupyter_kernel_exporter.settings import SOURCES, Settings
 
-__all__ = ["Page", "Row", "Summary", "row", "summary"]
+__all__ = ["Page", "Row", "Summary", "View", "arrange", "row", "summary"]
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 VIEW = View()
