@@ -177,11 +177,13 @@ class DeathsQuery(_Model):
     username: str | None = None
     kernel_name: str | None = None
     reason: Reason | None = None
+    asked_for: bool | None = None
+    """Whether somebody asked Jupyter for it, or its culler did."""
 
     @property
     def filters(self) -> dict[str, str]:
         """Fields of a death, and what they must be."""
-        wanted = self.model_dump(exclude={"limit", "since"}, exclude_none=True)
+        wanted = self.model_dump(exclude={"limit", "since", "asked_for"}, exclude_none=True)
         return {name: str(value) for name, value in wanted.items()}
 
 

@@ -137,8 +137,7 @@ class _Site:
         """The live table of kernels, for people."""
         shown, now = Shown(self._published, viewer), self._clock()
         model = self._kernels_model(shown) if shown.snapshot else None
-        rows = shown.deaths(LATELY, since=now - LATELY_SECONDS)
-        died = sum(not death.asked_for for death in deaths_model(rows).deaths)
+        died = len(shown.deaths(LATELY, since=now - LATELY_SECONDS, asked_for=False))
         view = parse_view(q, sort, order)
         return HTMLResponse(self._page.kernels(model, now, view, died, viewer=viewer))
 
@@ -200,7 +199,9 @@ class _Site:
         """The last ends of kernels, newest first."""
         shown = Shown(self._published, viewer)
         taken_at = shown.snapshot.taken_at if shown.snapshot else None
-        rows = shown.deaths(asked.limit, since=asked.since, **asked.filters)
+        rows = shown.deaths(
+            asked.limit, since=asked.since, asked_for=asked.asked_for, **asked.filters
+        )
         model = deaths_model(rows, shown.problem(), taken_at)
         return Response(model.model_dump_json(), media_type="application/json")
 

@@ -8,10 +8,12 @@ may see every kernel that has the id now, or else the one that had it last.
 
 from collections.abc import Mapping
 
+from jupyter_kernel_exporter.deaths.record import Reason
 from jupyter_kernel_exporter.model import LiveKernel
 from jupyter_kernel_exporter.publish.deathrow import DeathRow
 from jupyter_kernel_exporter.publish.published import Published
 from jupyter_kernel_exporter.publish.recent import Point
+from jupyter_kernel_exporter.serve.api import ASKED_FOR
 from jupyter_kernel_exporter.serve.viewer import EVERYTHING, Viewer
 
 
@@ -30,12 +32,26 @@ class Shown:
         kernels = self.snapshot.kernels if self.snapshot else ()
         return next((live for live in kernels if live.kernel.id == kernel_id), None)
 
-    def deaths(self, limit: int, *, since: float = 0.0, **asked: str) -> list[DeathRow]:
-        """The last deaths, newest first, as :meth:`.History.deaths` has them."""
+    def deaths(
+        self, limit: int, *, since: float = 0.0, asked_for: bool | None = None, **asked: str
+    ) -> list[DeathRow]:
+        """The last deaths, newest first, as :meth:`.History.deaths` has them.
+
+        ``asked_for``: only those that somebody asked for, or only the others.
+        """
         history, filters = self._published.history, self._viewer.filters(asked)
         if history is None or filters is None:
             return []
-        return history.deaths(limit, since=since, **filters)
+        rows = history.deaths(limit, since=since, **filters)
+        if asked_for is None:
+            return rows
+        if len(rows) == limit and "reason" not in filters:
+            # There may be more behind them.
+            for reason in Reason:
+                if (reason in ASKED_FOR) == asked_for:
+                    rows += history.deaths(limit, since=since, reason=reason.value, **filters)
+        found = {row.process: row for row in rows if (row.reason in ASKED_FOR) == asked_for}
+        return sorted(found.values(), key=lambda row: row.ended_at, reverse=True)[:limit]
 
     def problem(self) -> str:
         """Why deaths may not last, in one sentence; empty if they do."""

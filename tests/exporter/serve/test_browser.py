@@ -110,6 +110,27 @@ def test_an_exporter_that_is_gone_is_announced(page: Any) -> None:
         wait_for(page, "#status-text", "Live")
 
 
+@pytest.mark.parametrize(
+    ("status", "said"), [(401, "sign in again"), (503, "Waiting for the first sample")]
+)
+def test_rows_of_before_look_it(page: Any, status: int, said: str) -> None:
+    """After a login has expired, or a daemon has started anew, they do not pass for the present."""
+    with site(snapshot(live("a"))) as made:
+        visit(page, made)
+        wait_for(page, "#status-text", "Live")
+        looks = """() => [getComputedStyle(document.querySelector('#kernels')).opacity,
+            getComputedStyle(document.querySelector('.summary')).opacity,
+            getComputedStyle(document.querySelector('#status')).fontWeight]"""
+        assert page.evaluate(looks) == ["1", "1", "400"]
+        page.route("**/api/v1/*", lambda route: route.fulfill(status=status, body="{}"))
+        wait_for(page, "#status-text", said)
+        assert page.locator("tr[data-id=a]").is_visible()
+        assert page.evaluate(looks) == ["0.55", "0.55", "600"]
+        page.unroute("**/api/v1/*")
+        wait_for(page, "#status-text", "Live")
+        assert page.evaluate(looks) == ["1", "1", "400"]
+
+
 @contextmanager
 def served_at(port: int, published: Published) -> Iterator[None]:
     """A server on this very port."""
@@ -143,6 +164,8 @@ def test_a_page_that_waits_for_the_first_sample(page: Any) -> None:
     with site() as made:
         visit(page, made)
         wait_for(page, "#status-text", "Waiting")
+        weight = "getComputedStyle(document.querySelector('#status')).fontWeight"
+        assert page.evaluate(weight) == "400", "that is as it should be"
         assert page.locator("#empty").is_hidden()
         made.publish(snapshot(live("first")))
         page.locator("tr[data-id=first]").wait_for(state="visible", timeout=20_000)

@@ -1,31 +1,43 @@
 """A thousand kernels: the page is there at once, and never stands still.
 
-The bounds here are for a machine that has much else to do. On an idle one with two cores the
-longest task of an update took 55 ms of processor time.
+Something else on the machine can fall into any of these times. So what counts of the updates is
+their median, and everything is tried a few times before the page is found too slow.
 """
 
+from statistics import median
 from typing import Any
 
 import pytest
 
-from jupyter_kernel_exporter.model import LiveKernel
-from support.browser import needs_chromium, wait_for
+from jupyter_kernel_exporter.model import LiveKernel, Snapshot
+from support.browser import needs_chromium, watched_page
 from support.jupyter import wait_until
-from support.site import site
+from support.site import Site, site
 from support.snapshots import NOW, crowd
 
 pytestmark = [pytest.mark.real, needs_chromium]
 
-LOAD_MS = 3000
-TASK_MS = 200
-UPDATES = 4
+KERNELS = 1000
+LOAD_MS = 1000
+TASK_MS = 100
+UPDATES = 5
+TRIES = 4
 
-WATCH = """
+WATCH = f"""
 window.longTasks = [];
-new PerformanceObserver((list) => {
+new PerformanceObserver((list) => {{
     for (const entry of list.getEntries()) window.longTasks.push(entry.duration);
-}).observe({ type: 'longtask', buffered: true });
+}}).observe({{ type: 'longtask', buffered: true }});
+window.wholeAt = null;
+new MutationObserver((_, observer) => {{
+    if (document.querySelector('#kernels tbody')?.rows.length !== {KERNELS}) return;
+    window.wholeAt = performance.now();
+    observer.disconnect();
+}}).observe(document, {{ childList: true, subtree: true }});
 """
+ORDER = "rows => rows.map(row => row.dataset.id)"
+# By then the browser has drawn what was written, and told of what took long.
+DRAWN = "() => new Promise(done => requestAnimationFrame(() => setTimeout(done, 100)))"
 
 
 def memory(one: LiveKernel) -> int:
@@ -33,26 +45,39 @@ def memory(one: LiveKernel) -> int:
     return one.sample.rss_bytes + one.sample.children_rss_bytes
 
 
-def test_a_thousand_kernels(page: Any) -> None:
-    """All are there soon, and updates of all of them in a new order leave the page responsive."""
+def wait_for_all(page: Any, kernels: Snapshot) -> None:
+    """Until all rows are there in the order that the page means them to have."""
+    largest_first = sorted(kernels.kernels, key=lambda one: (-memory(one), one.kernel.id))
+    wanted = [one.kernel.id for one in largest_first]
+    rows = page.locator("#kernels tbody tr")
+    wait_until(lambda: rows.evaluate_all(ORDER) == wanted, "all kernels are there, in order")
+    page.evaluate(DRAWN)
+
+
+def measure(page: Any, made: Site, at: float) -> tuple[float, list[float]]:
+    """Milliseconds until all rows were there, and the longest task of each update."""
     page.add_init_script(WATCH)
-    with site(crowd(1000)) as made:
-        page.goto(str(made.client.base_url))
-        timing = page.evaluate("performance.getEntriesByType('navigation')[0].toJSON()")
-        assert timing["loadEventEnd"] < LOAD_MS
-        rows = page.locator("#kernels tbody tr")
-        wait_until(lambda: rows.count() == 1000, "all kernels are there")
-        longest = []
-        for update in range(UPDATES):
-            page.evaluate("window.longTasks.length = 0")
-            kernels = crowd(1000, seed=update + 2, taken_at=NOW + update + 1)
-            made.publish(kernels)
-            first = max(
-                kernels.kernels,
-                key=lambda one: one.sample.rss_bytes + one.sample.children_rss_bytes,
-            )
-            page.locator(f"#kernels tbody tr:first-child[data-id='{first.kernel.id}']").wait_for()
-            wait_for(page, "#count", "1000 of 1000")
-            longest.append(max(page.evaluate("window.longTasks"), default=0))
-        # One that something else on the machine fell into does not count against the page.
-        assert min(longest) < TASK_MS, longest
+    page.goto(str(made.client.base_url))
+    wait_until(lambda: page.evaluate("window.wholeAt") is not None, "all kernels are there")
+    page.evaluate(DRAWN)
+    longest = []
+    for update in range(UPDATES):
+        kernels = crowd(KERNELS, seed=update + 2, taken_at=at + update + 1)
+        page.evaluate("window.longTasks.length = 0")
+        made.publish(kernels)
+        wait_for_all(page, kernels)
+        longest.append(max(page.evaluate("window.longTasks"), default=0.0))
+    return page.evaluate("window.wholeAt"), longest
+
+
+def test_a_thousand_kernels(browser: Any) -> None:
+    """All are there soon, and updates of all of them in a new order leave the page responsive."""
+    found = []
+    with site(crowd(KERNELS)) as made:
+        for attempt in range(TRIES):
+            with watched_page(browser) as page:
+                loaded, longest = measure(page, made, NOW + attempt * UPDATES)
+            found.append((loaded, longest))
+            if loaded < LOAD_MS and median(longest) < TASK_MS:
+                return
+    raise AssertionError(f"loaded in ms, longest tasks of updates in ms: {found}")

@@ -83,7 +83,7 @@ def test_deaths(page: Any, made: Site) -> None:
     """Reason, because, what it means, what helps, the evidence and what was missing."""
     page.goto(f"{made.client.base_url}/deaths")
     cards(page, "hog.ipynb", "old.ipynb")
-    wait_for(page, "#count", "2 of 3")
+    wait_for(page, "#count", "2 of 2")
     card = page.locator(".death").first
     for text in (
         "oom_cgroup",
@@ -127,7 +127,12 @@ def test_filters_and_deep_links(page: Any, made: Site) -> None:
     assert str(page.url).endswith("/deaths?reason=segfault")
     page.get_by_label("Filter").fill("nobody")
     cards(page)
-    wait_for(page, "#empty", "The filter and the reason hide 3 deaths.")
+    wait_for(page, "#empty", "The filter hides one death.")
+    page.get_by_label("Reason").select_option("all")
+    wait_for(page, "#empty", "The filter hides 3 deaths.")
+    page.get_by_label("Reason").select_option("abort")
+    wait_for(page, "#empty", "No death is known of this reason")
+    wait_for(page, "#count", "0 of 0")
     page.goto(f"{made.client.base_url}/deaths?q=ada+sigkill&reason=oom_cgroup")
     cards(page, "hog.ipynb")
     page.goto(f"{made.client.base_url}/deaths?kernel=k-3")
@@ -137,6 +142,74 @@ def test_filters_and_deep_links(page: Any, made: Site) -> None:
     cards(page, "done.ipynb", "hog.ipynb", "old.ipynb")
     page.goto(f"{made.client.base_url}/deaths?reason=magic")
     cards(page, "done.ipynb", "hog.ipynb", "old.ipynb")
+
+
+def test_what_many_others_lie_on_top_of(page: Any, made: Site) -> None:
+    """Hundreds of ends that were asked for hide no other."""
+    history = made.published.history
+    assert history is not None
+    for number in range(600):
+        culled = death(10 + number, notebook=f"{number}.ipynb", reason="culled", ended_at=NOW - 1)
+        history.record_death(culled)
+    page.goto(f"{made.client.base_url}/deaths")
+    cards(page, "hog.ipynb", "old.ipynb")
+    wait_for(page, "#count", "2 of 2")
+    page.get_by_label("Reason").select_option("culled")
+    wait_for(page, "#count", "500 of the last 500, the newest 100 of them shown")
+    page.get_by_label("Filter").fill("hog")
+    wait_for(page, "#count", "0 of the last 500")
+    wait_for(page, "#empty", "The filter hides the last 500 deaths.")
+    page.get_by_label("Reason").select_option("oom_cgroup")
+    cards(page, "hog.ipynb")
+    wait_for(page, "#count", "1 of 1")
+
+
+def test_an_answer_to_what_was_chosen_before(page: Any, made: Site) -> None:
+    """It is not taken for that to the choice of now, and the page asks again at once."""
+    page.clock.install(time=0)
+    page.goto(f"{made.client.base_url}/deaths")
+    cards(page, "hog.ipynb", "old.ipynb")
+    held: list[Any] = []
+
+    def hold_one(route: Any) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append(route)
+
+    page.route("**/api/v1/deaths?*", hold_one)
+    # From here on it does not ask by itself.
+    page.clock.pause_at(60_000)
+    page.get_by_label("Reason").select_option("shutdown_requested")
+    wait_until(lambda: page.evaluate("1") and held, "it asks")
+    cards(page)
+    wait_for(page, "#count", "Asking")
+    assert page.locator("#empty").is_hidden()
+    page.get_by_label("Reason").select_option("oom_cgroup")
+    held[0].continue_()
+    cards(page, "hog.ipynb")
+    wait_for(page, "#count", "1 of 1")
+
+
+def test_time_goes_on_while_the_stopwatch_stands(page: Any, made: Site) -> None:
+    """As in a laptop that sleeps: what the exporter answers says how late it is."""
+    page.goto(f"{made.client.base_url}/deaths?reason=oom_cgroup")
+    wait_for(page, ".death time", "1 min ago")
+    made.publish(snapshot(taken_at=NOW + 2 * 3600))
+    wait_for(page, ".death time", "2 h 1 min ago")
+    # Its clock may have been wrong, and set back.
+    made.publish(snapshot(taken_at=NOW + 3600))
+    wait_for(page, ".death time", "1 h 1 min ago")
+
+
+def test_the_last_hour_while_the_stopwatch_stands(page: Any, made: Site) -> None:
+    """Who died longer ago has not died in the last hour."""
+    page.goto(str(made.client.base_url))
+    wait_for_answer(page)
+    wait_for(page, "#died", "1")
+    made.publish(snapshot(taken_at=NOW + 3600))
+    wait_for(page, "#died", "0")
+    assert page.locator("#lately").is_hidden()
 
 
 def test_a_kernel(page: Any, made: Site) -> None:

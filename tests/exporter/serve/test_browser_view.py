@@ -166,8 +166,9 @@ def test_by_keyboard_alone(page: Any, made: Site) -> None:
 
 
 def test_names_that_are_markup_stay_text(page: Any, tmp_path: Path) -> None:
-    """On every page; and their links lead to the kernel they name."""
+    """On every page, over many updates; and their links lead to the kernel they name."""
     evil = "<img src=x onerror=window.harm=1><script>window.harm=1</script>{{ 7 * 7 }}"
+    evil += "$& on $&$1$`$'$$$<a>.ipynb"
     kernel_id = "a&b=<i>'\"#?%2f"
     names: dict[str, Any] = {"username": evil, "kernel_name": evil, "notebook": evil}
     history = History.open(str(tmp_path))
@@ -183,6 +184,10 @@ def test_names_that_are_markup_stay_text(page: Any, tmp_path: Path) -> None:
         wait_for(page, "h1", evil)
         wait_for(page, "#facts", kernel_id)
         wait_for(page, "#deaths", evil)
+        for _ in range(2):
+            with page.expect_response("**/api/v1/deaths?*"):
+                pass
+            assert page.title() == f"{evil} on testhost"
         page.goto(f"{served.client.base_url}/deaths?q=%3Cimg")
         page.locator("summary").click()
         wait_for(page, "#deaths", f"Could not be asked{evil}")

@@ -85,7 +85,32 @@ def test_filters(made: Site, query: str, ids: list[str]) -> None:
     assert [found["kernel_id"] for found in answer["deaths"]] == ids
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=99999", "since=nan", "reason=magic"])
+@pytest.mark.parametrize(
+    ("query", "ids"),
+    [
+        ("asked_for=false", ["of-mallory", "k-3", "k-2", "k-1", "k-0"]),
+        ("asked_for=false&limit=2", ["k-3", "k-2"]),
+        ("asked_for=false&limit=2&username=eva", ["k-2", "k-1"]),
+        ("asked_for=false&limit=2&since=978307203", ["k-3"]),
+        ("asked_for=false&limit=2&reason=culled", []),
+        ("asked_for=true&limit=3", ["k-12", "k-11", "k-10"]),
+        ("asked_for=true&reason=segfault", []),
+        ("limit=1", ["k-12"]),
+    ],
+)
+def test_asked_for_or_not(made: Site, query: str, ids: list[str]) -> None:
+    """As many as are wanted of the one sort, however many of the other came after them."""
+    history = made.published.history
+    assert history is not None
+    for number in range(5, 13):
+        history.record_death(death(number, reason="culled"))
+    answer = made.client.get(f"/api/v1/deaths?{query}").json()
+    assert [found["kernel_id"] for found in answer["deaths"]] == ids
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=99999", "since=nan", "reason=magic", "asked_for=x"]
+)
 def test_senseless_questions(made: Site, query: str) -> None:
     """What cannot be asked is refused, in the form of every error."""
     answer = made.client.get(f"/api/v1/deaths?{query}")

@@ -1,6 +1,6 @@
 // Asks the exporter again and again, and says how fresh its answers are.
 
-import { answered, refused, silent, waiting } from "./status.js";
+import { answered, heard, refused, silent, waiting } from "./status.js";
 
 const EVERY_MS = 2000;
 const ANSWER_WITHIN_MS = 5000;
@@ -26,6 +26,7 @@ export async function get(path) {
     throw new Unanswered(0, { cause: error });
   }
   if (!answer.ok && answer.status !== 404) throw new Unanswered(answer.status);
+  if (content !== null) heard(content.taken_at);
   return content;
 }
 

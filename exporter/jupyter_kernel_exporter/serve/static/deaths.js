@@ -1,4 +1,5 @@
-// The page of deaths: filtered as asked for, and kept alive.
+// The page of deaths: filtered as asked for, and kept alive. The exporter is asked for what is chosen,
+// so that however many others cannot push it out; words are looked for here, in what it answers.
 
 import { get, keepLooking } from "./ask.js";
 import { forgetAllBut, isNews, showDeaths, titleOf } from "./death.js";
@@ -17,6 +18,15 @@ const oneKernel = document.getElementById("one-kernel");
 
 let kernelId = asked.get("kernel") ?? "";
 let deaths = null;
+let told = null; // the question that they are the answer to
+
+function question() {
+  const parameters = new URLSearchParams({ limit: LIMIT });
+  if (kernelId) parameters.set("kernel_id", kernelId);
+  if (reason.value === "") parameters.set("asked_for", "false");
+  else if (reason.value !== ALL) parameters.set("reason", reason.value);
+  return `api/v1/deaths?${parameters}`;
+}
 
 function textOf(death) {
   return [
@@ -25,27 +35,41 @@ function textOf(death) {
   ].join("\n").toLowerCase();
 }
 
+function isChosen(death) {
+  return reason.value === "" ? isNews(death) : [ALL, death.reason].includes(reason.value);
+}
+
 function show() {
   const words = query.value.toLowerCase().split(/\s+/).filter(Boolean);
   const found = deaths.filter((death) => {
-    if (reason.value === "" ? !isNews(death) : ![ALL, death.reason].includes(reason.value)) return false;
+    if (!isChosen(death)) return false; // of the last choice, until there is an answer to this one
     const text = words.length ? textOf(death) : "";
     return words.every((word) => text.includes(word));
   });
   showDeaths(part, found.slice(0, SHOWN), "");
-  const hidden = deaths.length - found.length;
   const cut = found.length > SHOWN ? `, the newest ${SHOWN} of them shown` : "";
-  const more = deaths.length === LIMIT ? `the last ${LIMIT}` : String(deaths.length);
-  setText(document.getElementById("count"), `${found.length} of ${more}${cut}`);
-  document.getElementById("empty").hidden = found.length > 0;
-  setText(document.querySelector("#empty h2"), hidden ? "None of these" : "No death is known");
-  setText(document.getElementById("empty-text"), hidden
-    ? `The filter and the reason hide ${hidden === 1 ? "one death" : `${hidden} deaths`}.`
-    : "When a kernel's process ends, this page says within seconds of what, without a reload.");
+  const all = deaths.length === LIMIT ? `the last ${LIMIT}` : String(deaths.length);
+  const answered = told === question();
+  setText(document.getElementById("count"), answered ? `${found.length} of ${all}${cut}` : "Asking\u2026");
+  document.getElementById("empty").hidden = found.length > 0 || !answered;
+  const [title, text] = whyNone(all);
+  setText(document.querySelector("#empty h2"), title);
+  setText(document.getElementById("empty-text"), text);
   oneKernel.hidden = kernelId === "";
   const link = oneKernel.querySelector("a");
-  setText(link, deaths.length ? `${titleOf(deaths[0])} (${deaths[0].username})` : kernelId);
+  if (deaths.length) setText(link, `${titleOf(deaths[0])} (${deaths[0].username})`);
+  else if (link.textContent === "") setText(link, kernelId);
   setAttribute(link, "href", `kernels/${encodeURIComponent(kernelId)}`);
+}
+
+function whyNone(all) {
+  if (deaths.length > 0) {
+    return ["None of these", `The filter hides ${deaths.length === 1 ? "one death" : `${all} deaths`}.`];
+  }
+  const soon = "When a kernel's process ends, this page says within seconds of what, without a reload.";
+  if (reason.value === ALL) return ["No death is known", soon];
+  const which = reason.value === "" ? "that nobody asked for" : "of this reason";
+  return [`No death is known ${which}`, `${soon} Others, if there are any, are under All.`];
 }
 
 function changed() {
@@ -53,9 +77,19 @@ function changed() {
   if (deaths !== null) show();
 }
 
+function chosen() {
+  changed();
+  lookNow();
+}
+
 async function look() {
-  const only = kernelId ? `&kernel_id=${encodeURIComponent(kernelId)}` : "";
-  const answer = await get(`api/v1/deaths?limit=${LIMIT}${only}`);
+  let asking;
+  let answer;
+  do {
+    asking = question();
+    answer = await get(asking);
+  } while (asking !== question());
+  told = asking;
   deaths = answer.deaths;
   forgetAllBut(deaths);
   showProblems(answer.problem ? [{ source: "history", problem: answer.problem }] : []);
@@ -68,12 +102,11 @@ reason.value = asked.get("reason") ?? "";
 if (reason.selectedIndex < 0) reason.value = ALL;
 if (kernelId && !asked.has("reason")) reason.value = ALL;
 query.addEventListener("input", changed);
-reason.addEventListener("change", changed);
+reason.addEventListener("change", chosen);
 const lookNow = keepLooking(look);
 oneKernel.querySelector("button").addEventListener("click", () => {
   kernelId = "";
   oneKernel.hidden = true;
-  changed();
+  chosen();
   query.focus();
-  lookNow();
 });

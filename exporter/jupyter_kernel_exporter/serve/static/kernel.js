@@ -16,6 +16,7 @@ const DEATHS_SHOWN = 10;
 const id = document.body.dataset.kernelId;
 const path = encodeURIComponent(id);
 const part = (name) => document.getElementById(name);
+const host = document.querySelector(".host").textContent;
 
 const drawMemory = makeChart(part("memory-chart"), {
   series: [
@@ -83,7 +84,7 @@ function showHeading(kernel, deaths, takenAt) {
   if (kernel === null && last === undefined) return;
   const heading = kernel === null ? titleOf(last) : kernel.notebook || kernel.kernel_name || id;
   setText(part("heading"), heading);
-  document.title = document.title.replace(/^.* on /s, `${heading} on `);
+  document.title = `${heading} on ${host}`;
   const whose = kernel ?? last;
   const up = kernel === null ? "" : `up ${duration(takenAt - kernel.start_time_seconds)}`;
   const words = [whose.username, whose.kernel_name || UNKNOWN, kernel?.state, up];

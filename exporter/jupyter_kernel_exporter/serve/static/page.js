@@ -1,7 +1,7 @@
 // The table of kernels: sorted and filtered as asked for, and kept alive.
 
 import { get, keepLooking } from "./ask.js";
-import { doubtOf, isNews, titleOf } from "./death.js";
+import { doubtOf, titleOf } from "./death.js";
 import { cloneOf, fieldsOf, ordering, putInOrder, setAttribute, setText, writeAddress } from "./dom.js";
 import { arrange } from "./order.js";
 import { ofSources, showProblems } from "./problems.js";
@@ -162,7 +162,7 @@ function showSums(kernels, shown) {
 // ---- who died lately ----
 
 function showLately(deaths) {
-  const news = deaths.filter(isNews);
+  const news = deaths.filter((death) => now() - death.end_time_seconds <= LATELY_SECONDS);
   setText(document.getElementById("died"), String(news.length));
   document.getElementById("lately").hidden = news.length === 0;
   const list = document.querySelector("#lately ul");
@@ -190,7 +190,7 @@ async function look() {
   const since = now() - LATELY_SECONDS;
   const [kernels, ends] = await Promise.all([
     get("api/v1/kernels"),
-    get(`api/v1/deaths?limit=1000&since=${since}`),
+    get(`api/v1/deaths?limit=1000&asked_for=false&since=${since}`),
   ]);
   answer = kernels;
   showLately(ends.deaths);

@@ -1,5 +1,6 @@
 // Is what the page shows the present? Only this browser's own stopwatch is used: its clock need
-// not agree with the host's.
+// not agree with the host's. The stopwatch may stand still while the computer sleeps, so that the
+// time is set anew by what the exporter answers.
 
 import { setAttribute, setText } from "./dom.js";
 import { duration } from "./words.js";
@@ -11,6 +12,8 @@ const loadedAt = performance.now();
 let takenAt = Number(body.dataset.takenAt);
 let changedAt = loadedAt - Number(body.dataset.age) * 1000;
 let answeredAt = loadedAt;
+let set = { now: Number(body.dataset.now), at: loadedAt };
+let heardOf = takenAt;
 let status = null; // until there was an answer, or none: what the server wrote stands
 
 const STATUS = {
@@ -27,7 +30,15 @@ function howLong(moment) {
 
 // The exporter's clock now, seconds since the epoch.
 export function now() {
-  return Number(body.dataset.now) + (performance.now() - loadedAt) / 1000;
+  return set.now + (performance.now() - set.at) / 1000;
+}
+
+// Every answer goes through here first: a sample that is new was taken just now.
+export function heard(sampleTakenAt) {
+  if (sampleTakenAt === null || sampleTakenAt === heardOf) return;
+  heardOf = sampleTakenAt;
+  const age = now() - sampleTakenAt;
+  if (age < 0 || age > staleAfter) set = { now: sampleTakenAt, at: performance.now() };
 }
 
 export function answered(sampleTakenAt) {
