@@ -1,6 +1,8 @@
 """The files of the stack, for those who have nothing but the wheel."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +15,7 @@ import yaml
 
 from jupyter_kernel_exporter.bundle import PARTS, read_parts, shipped, without_build
 from jupyter_kernel_exporter.cli import main
+from support.compose import docker_compose, services
 from support.promql import ROOT
 
 
@@ -87,19 +90,26 @@ def test_images_are_not_built_from_a_bundle() -> None:
     assert rest == whole
 
 
-@pytest.mark.real
-@pytest.mark.skipif(not shutil.which("promtool"), reason="needs promtool")
-def test_from_a_wheel_outside_the_project(tmp_path: Path) -> None:
-    """A wheel is built, installed into an environment of its own, and what it writes is loaded by
-    Prometheus' and Alertmanager's tools; nothing is in it that does not belong there.
-    """
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project, as it is published."""
+    folder = tmp_path_factory.mktemp("wheel")
     subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
         cwd=ROOT,
         check=True,
         capture_output=True,
     )
-    (wheel,) = tmp_path.glob("*.whl")
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not shutil.which("promtool"), reason="needs promtool")
+def test_from_a_wheel_outside_the_project(wheel: Path, tmp_path: Path) -> None:
+    """A wheel is built, unpacked into an environment of its own, and what it writes is loaded by
+    Prometheus' and Alertmanager's tools; nothing is in it that does not belong there.
+    """
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     package = "jupyter_kernel_exporter/"
@@ -138,3 +148,49 @@ def test_from_a_wheel_outside_the_project(tmp_path: Path) -> None:
     ):
         checked = subprocess.run(command, capture_output=True, text=True, check=False)
         assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def outside(*command: str | Path) -> "subprocess.CompletedProcess[str]":
+    """Run it where nothing of the project or of the tests' environment is at hand."""
+    return subprocess.run(
+        command,
+        cwd="/",
+        env={k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL_ENV"))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def is_out_of_reach(said: str) -> bool:
+    """Whether pip has failed because no index answered, and not for what it was given."""
+    if "Could not find a version" in said:
+        return "connection broken by" in said or "PIP_NO_INDEX" in os.environ
+    return bool(re.search(r"Max retries exceeded|Read timed out", said))
+
+
+@pytest.mark.real
+def test_from_a_wheel_with_what_is_locked(wheel: Path, tmp_path: Path) -> None:
+    """Into an environment with nothing in it: what is locked is all that the wheel needs, and its
+    command writes a stack that docker compose understands.
+    """
+    environment, stack = tmp_path / "venv", tmp_path / "stack"
+    made = outside(sys.executable, "-m", "venv", environment)
+    assert made.returncode == 0, made.stdout + made.stderr
+    pip = (environment / "bin/python", "-m", "pip", "--retries=1", "--timeout=15")
+    lock = ROOT / "locks/runtime.txt"
+    locked = outside(*pip, "install", "--require-hashes", "-r", lock)
+    if locked.returncode != 0 and is_out_of_reach(locked.stdout + locked.stderr):
+        pytest.skip("pip reaches no package index")
+    assert locked.returncode == 0, locked.stdout + locked.stderr
+    for command in (
+        (*pip, "install", "--no-deps", "--no-index", wheel),
+        (*pip, "check"),
+        (environment / "bin/jupyter-kernel-exporter", "bundle", stack),
+    ):
+        done = outside(*command)
+        assert done.returncode == 0, done.stdout + done.stderr
+    file = ("-f", str(stack / "docker-compose.yml"), "--profile", "*")
+    shown = docker_compose(*file, "config", "--format", "json")
+    assert shown.returncode == 0, shown.stderr
+    assert json.loads(shown.stdout)["services"].keys() == services().keys()

@@ -6,6 +6,7 @@ changes.
 import concurrent.futures
 import contextlib
 import functools
+import http.client
 import os
 import shutil
 import signal
@@ -251,6 +252,81 @@ def test_a_crowd_does_not_stop_the_sampling(tmp_path: Path) -> None:
     assert len(taken) >= 6
 
 
+def open_sockets(process: "subprocess.Popen[bytes]") -> set[str]:
+    """The sockets that a process has open, by names that no others ever get."""
+    folder = f"/proc/{process.pid}/fd"
+    found = set()
+    for fd in os.listdir(folder):
+        with contextlib.suppress(FileNotFoundError):  # closed since
+            found.add(os.readlink(f"{folder}/{fd}"))
+    return {name for name in found if name.startswith("socket:")}
+
+
+def is_cut_off(secure: ssl.SSLSocket) -> bool:
+    """Whether the other side has hung up, without having said anything."""
+    try:
+        said = secure.recv(65536)
+    except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        return False
+    except OSError:
+        return True
+    assert said == b""
+    return True
+
+
+@pytest.mark.real
+@pytest.mark.patient
+def test_passwords_that_never_end(tmp_path: Path) -> None:
+    """Who trickles a password over TLS is cut off in seconds, and nothing of it stays; who has the
+    right one is let in all the time.
+    """
+    make_certificate(tmp_path, "server")
+    (tmp_path / "web.yml").write_text(
+        "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n"
+        f"basic_auth_users:\n  prometheus: {hashed('right', 10)}\n"
+    )
+    trusting = ssl.create_default_context(cafile=str(tmp_path / "server.pem"))
+    right: dict[str, Any] = {"verify": trusting, "auth": ("prometheus", "right")}
+    with (
+        running_daemon(
+            tmp_path, f"--web.config.file={tmp_path / 'web.yml'}", client=right
+        ) as daemon,
+        contextlib.ExitStack() as stack,
+    ):
+        before = open_sockets(daemon.process)
+        began = time.monotonic()
+        slow = []
+        for raw in stack.enter_context(many(daemon.port, 8)):
+            raw.settimeout(10)
+            one = stack.enter_context(trusting.wrap_socket(raw, server_hostname="localhost"))
+            one.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic ")
+            one.setblocking(False)
+            slow.append(one)
+
+        def is_let_in() -> bool:
+            with httpx.Client(timeout=5, trust_env=False, **right) as client:
+                answer = client.get(f"https://127.0.0.1:{daemon.port}/metrics")
+                return answer.status_code == 200
+
+        def all_over() -> bool:
+            for one in slow:
+                with contextlib.suppress(OSError):
+                    one.send(b"A")
+            assert is_let_in()
+            return all(is_cut_off(one) for one in slow)
+
+        assert is_let_in()
+        assert not any(is_cut_off(one) for one in slow)
+        assert len(open_sockets(daemon.process) - before) >= len(slow)
+        wait_until(all_over, "all of them were hung up on", within=3 * HEAD_SECONDS, every=0.2)
+        assert time.monotonic() - began > HEAD_SECONDS
+        wait_until(
+            lambda: not open_sockets(daemon.process) - before, "nothing of them is left", within=5
+        )
+        assert is_let_in()
+        assert "Traceback" not in daemon.log
+
+
 def scraping(port: int, name: str, password: dict[str, str]) -> dict[str, object]:
     """Twice a second, with a password, over TLS."""
     return {
@@ -288,6 +364,65 @@ def has_changed(home: Path, port: int, before: int) -> bool:
     return serial(home, port) != before
 
 
+class Visit(NamedTuple):
+    """What one request on a connection of its own has seen."""
+
+    status: int
+    certificate: bytes
+
+
+def visit(port: int, trusting: ssl.SSLContext) -> Visit:
+    """One handshake, one request."""
+    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=20, context=trusting)
+    with contextlib.closing(connection):
+        connection.connect()
+        assert isinstance(connection.sock, ssl.SSLSocket)
+        certificate = connection.sock.getpeercert(binary_form=True)
+        assert certificate is not None
+        known = {"Authorization": basic("prometheus", "right"), "Connection": "close"}
+        connection.request("GET", "/metrics", headers=known)
+        answer = connection.getresponse()
+        answer.read()
+        return Visit(answer.status, certificate)
+
+
+@contextlib.contextmanager
+def visits(port: int, trusting: ssl.SSLContext) -> Iterator[list[Visit]]:
+    """Visits one after the other, meanwhile; none may fail."""
+    stop = threading.Event()
+    made: list[Visit] = []
+
+    def go_on() -> None:
+        while not stop.is_set():
+            made.append(visit(port, trusting))
+            stop.wait(0.1)
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        going = pool.submit(go_on)
+        try:
+            yield made
+        finally:
+            stop.set()
+            going.result(60)
+
+
+def renew(home: Path, port: int, made: list[Visit]) -> None:
+    """Another certificate, until visitors have seen it too."""
+
+    def is_seen() -> bool:
+        shown = ssl.PEM_cert_to_DER_cert((home / "server.pem").read_text())
+        return shown in {one.certificate for one in made}
+
+    wait_until(is_seen, "visitors have seen the one before")
+    before = serial(home, port)
+    make_certificate(home, "new", signed_by="ca")
+    for suffix in ("pem", "key"):
+        os.replace(home / f"new.{suffix}", home / f"server.{suffix}")
+        time.sleep(0.1)  # the pair is half renewed for a while
+    wait_until(functools.partial(has_changed, home, port, before), "it is renewed")
+    wait_until(is_seen, "visitors have seen it")
+
+
 def curl(home: Path, port: int, *arguments: str) -> tuple[int, str]:
     """Its exit status, and that of the answer."""
     done = subprocess.run(
@@ -308,7 +443,8 @@ def curl(home: Path, port: int, *arguments: str) -> tuple[int, str]:
 )
 def test_behind_tls_and_a_password(tmp_path: Path) -> None:
     """curl and Prometheus are let in with a certificate and a password and not without, and no
-    scrape is lost while the server's certificate is renewed three times.
+    scrape is lost while the server's certificate is renewed three times, nor any visit on a
+    connection of its own: Prometheus keeps its own, and might never see another certificate.
     """
     make_certificate(tmp_path, "ca")
     make_certificate(tmp_path, "server", signed_by="ca")
@@ -339,13 +475,11 @@ def test_behind_tls_and_a_password(tmp_path: Path) -> None:
         with running_prometheus(tmp_path, {"scrape_configs": jobs}) as http:
             wait_until(lambda: values(http, 'up{job="right"}') == [1], "Prometheus is let in")
             wait_until(lambda: values(http, 'up{job="wrong"}') == [0], "the other is not")
-            for _ in range(3):
-                before = serial(tmp_path, port)
-                make_certificate(tmp_path, "new", signed_by="ca")
-                for suffix in ("pem", "key"):
-                    os.replace(tmp_path / f"new.{suffix}", tmp_path / f"server.{suffix}")
-                    time.sleep(0.1)  # the pair is half renewed for a while
-                wait_until(functools.partial(has_changed, tmp_path, port, before), "it is renewed")
+            with visits(port, trusting) as made:
+                for _ in range(3):
+                    renew(tmp_path, port, made)
+            assert {one.status for one in made} == {200}
+            assert len({one.certificate for one in made}) == 4
             scrapes = values(http, 'count_over_time(up{job="right"}[5m])')[0]
             wait_until(
                 lambda: values(http, 'count_over_time(up{job="right"}[5m])')[0] > scrapes + 1,
