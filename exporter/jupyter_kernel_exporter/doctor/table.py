@@ -143,7 +143,7 @@ PROBES: tuple[Probe, ...] = (
     Probe(
         "iopub",
         gives="busy and idle, errors in cells, requests to end",
-        without="state and busy time from CPU use only, no errors; who asked for an end is"
+        without="state and busy time from CPU and memory only, no errors; who asked for an end is"
         " inferred from files and times: restart_requested and shutdown_requested are not"
         " certain, and a few of them become exit_clean",
         remedy="CAP_SYS_ADMIN and CAP_SYS_PTRACE to enter the networks of containers (not needed"

@@ -154,16 +154,16 @@ class Sampler:
         user, system = watched.cpu.update(family, descendants)
         activity, details = watched.activity, watched.details
         activity.rested(watched.rested_at)
-        activity.update(kernel.ready, (user + system) / CLOCK_TICKS, around, said)
+        anonymous = own.anonymous_bytes + (details.swap_bytes or 0)
+        anonymous += sum(child.anonymous_bytes for child in children)
+        activity.update(kernel.ready, (user + system) / CLOCK_TICKS, anonymous, around, said)
         sample = Sample(
             rss_bytes=own.rss_bytes,
             peak_rss_bytes=details.peak_rss_bytes,
             swap_bytes=details.swap_bytes,
             children=len(children),
             children_rss_bytes=sum(child.rss_bytes for child in children),
-            anonymous_bytes=own.anonymous_bytes
-            + (details.swap_bytes or 0)
-            + sum(child.anonymous_bytes for child in children),
+            anonymous_bytes=anonymous,
             cpu_user_seconds=user / CLOCK_TICKS,
             cpu_system_seconds=system / CLOCK_TICKS,
             major_page_faults=stat.major_faults,

@@ -1,4 +1,4 @@
-"""Whether a kernel works: by its own words where somebody listens, else by its CPU time."""
+"""Whether a kernel works: by its own words where somebody listens, else by CPU time and memory."""
 
 from typing import Protocol
 
@@ -6,6 +6,9 @@ from jupyter_kernel_exporter.model import Said, State
 
 BUSY_SHARE = 0.1
 """Share of one CPU from which a kernel counts as busy; an idle ipykernel takes 0.002 to 0.01."""
+BUSY_BYTES = 512 << 10
+"""Memory that it takes in a second, from which it counts as busy: a leak may cost next to no CPU,
+and the memory of an idle kernel stands still but for some pages."""
 WINDOW_SECONDS = 0.5
 """Shortest time over which CPU use is judged: it comes in clock ticks of 10 ms."""
 
@@ -30,8 +33,8 @@ def tells(said: Said) -> bool:
 class Activity:
     """State, time of the last activity and busy time of one kernel.
 
-    CPU time knows nothing of cells: one that sleeps or waits for a disk looks idle, and so does a
-    kernel that is stopped.
+    CPU time and memory know nothing of cells: one that sleeps or waits for a disk looks idle, and
+    so does a kernel that is stopped.
     """
 
     def __init__(self, started_at: float) -> None:
@@ -39,14 +42,20 @@ class Activity:
         self.last_at = started_at
         """Seconds since the epoch; the start, until something happened."""
         self.busy_seconds = 0.0
-        self._mark: tuple[float, float] | None = None
+        self._mark: tuple[float, float, int] | None = None
+        """When it was last judged, with the CPU seconds and the memory of then."""
         self._said_busy: float | None = None
         """Busy seconds by its own words, at the last look."""
 
     def update(
-        self, ready: bool | None, cpu_seconds: float, when: Moment, said: Said | None = None
+        self,
+        ready: bool | None,
+        cpu_seconds: float,
+        memory_bytes: int,
+        when: Moment,
+        said: Said | None = None,
     ) -> None:
-        """Judge from what it says, or from the CPU time of it and its descendants up to ``when``.
+        """Judge from what it says, or from CPU time and memory of it and its descendants.
 
         Busy time goes on where the other source left it: it never goes down.
         """
@@ -55,16 +64,19 @@ class Activity:
             if said.state is State.STARTING and ready:
                 # It says so once, and no more until somebody asks it for something.
                 self.state = State.IDLE
-            self._mark = (when.monotonic, cpu_seconds)
+            self._mark = (when.monotonic, cpu_seconds, memory_bytes)
             return
         self._said_busy = None
         if self._mark is None:
-            self._mark = (when.monotonic, cpu_seconds)
-        since, cpu_before = self._mark
+            self._mark = (when.monotonic, cpu_seconds, memory_bytes)
+        since, cpu_before, memory_before = self._mark
         elapsed = when.monotonic - since
         if elapsed >= WINDOW_SECONDS:
-            busy = cpu_seconds - cpu_before >= BUSY_SHARE * elapsed
-            self._mark = (when.monotonic, cpu_seconds)
+            busy = (
+                cpu_seconds - cpu_before >= BUSY_SHARE * elapsed
+                or memory_bytes - memory_before >= BUSY_BYTES * elapsed
+            )
+            self._mark = (when.monotonic, cpu_seconds, memory_bytes)
             if busy:
                 self.busy_seconds += elapsed
                 self.last_at = when.now
@@ -75,7 +87,7 @@ class Activity:
     def rested(self, until: float) -> None:
         """It has spent no CPU time up to ``until``, on the clock of :attr:`Moment.monotonic`."""
         if self._mark is not None and until > self._mark[0]:
-            self._mark = (until, self._mark[1])
+            self._mark = (until, *self._mark[1:])
 
     def _listen(self, said: Said, busy_seconds: float) -> None:
         self.state = said.state
