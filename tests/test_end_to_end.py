@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from support.boards import Board, targets
+from support.boards import Board, filled, targets
 from support.daemon import Daemon, running_daemon
 from support.jupyter import Server, kernelspec, running_server, wait_until
 from support.memory_cgroup import may_make, memory_cgroup
@@ -112,10 +112,7 @@ def silent_panels(prometheus: httpx.Client, kernels: Sequence[str], killed_at: f
 
     def has_data(name: str, target: Board) -> bool:
         for kernel in kernels if "$kernel" in target["expr"] else ("",):
-            values = {"job": ".+", "instance": ".+", "username": ".*", "kernel": kernel}
-            expr = target["expr"].replace("$__rate_interval", "20s").replace("$__range", "300s")
-            for variable, value in values.items():
-                expr = re.sub(rf"\${variable}\b", value, expr)
+            expr = filled(target["expr"], rate_interval="20s", span="300s", kernel=kernel)
             # What is asked for a moment is asked for each in which something was different.
             span = {"start": now - 300, "end": now, "step": 5}
             if target.get("instant", False):

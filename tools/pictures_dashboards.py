@@ -10,21 +10,20 @@ in its Prometheus is in the pictures. Needs chromium.
 
 import argparse
 import json
-import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from playwright.sync_api import BrowserContext, sync_playwright
+from playwright.sync_api import BrowserContext
+
+from camera import camera
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs/pictures"
 DASHBOARDS = ROOT / "dashboards/generated"
-CHROMIUM_ARGS = ("--no-sandbox", "--disable-gpu", "--force-color-profile=srgb")
 
 WIDTH = 1400
 ROW_PIXELS = 38
@@ -68,11 +67,7 @@ def log_in(context: BrowserContext, base: str, user: str, password: str) -> None
 
 def take(options: argparse.Namespace) -> None:
     """Open one dashboard after the other; raises :exc:`RefusedError`."""
-    with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
-        environment: dict[str, str | float | bool] = {**os.environ, "HOME": home}
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=list(CHROMIUM_ARGS), env=environment
-        )
+    with camera() as browser:
         context = browser.new_context()
         if options.password_file:
             password = options.password_file.read_text().strip()
@@ -88,7 +83,6 @@ def take(options: argparse.Namespace) -> None:
             page.screenshot(path=options.out / f"{name}.png")
             page.close()
             print(options.out / f"{name}.png")
-        browser.close()
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -26,12 +26,12 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from camera import camera
 from jupyter_kernel_exporter.demo_notebooks import PARTS, Part
 from jupyter_kernel_exporter.demo_server import Server, playing_kernels, running_server
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs/pictures"
-CHROMIUM_ARGS = ("--no-sandbox", "--disable-gpu", "--force-color-profile=srgb")
 
 MEGABYTE = 1_000_000
 DEMO = {part.notebook: part for part in PARTS}
@@ -153,13 +153,7 @@ async def play_and_take(
 
 def take(base: str, kernels: Mapping[str, str]) -> None:
     """Look at the pages."""
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415  # not in the runtime
-
-    with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
-        environment: dict[str, str | float | bool] = {**os.environ, "HOME": home}
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=list(CHROMIUM_ARGS), env=environment
-        )
+    with camera() as browser:
         for name, path, width, height, scheme in SHOTS:
             context = browser.new_context(
                 viewport={"width": width, "height": height},
@@ -178,7 +172,6 @@ def take(base: str, kernels: Mapping[str, str]) -> None:
                 page.wait_for_timeout(500)
             page.screenshot(path=PICTURES / f"{name}.png")
             context.close()
-        browser.close()
 
 
 def main() -> int:

@@ -8,16 +8,14 @@ they are no longer the same, and writes them anew with JKE_TEST_RECORD=1. Needs 
 
 import html
 import json
-import os
 import re
 import shutil
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import sync_playwright
+from camera import camera
 
 ROOT = Path(__file__).resolve().parent.parent
 MESSAGES = ROOT / "tests/fixtures/slack.json"
@@ -25,7 +23,6 @@ PICTURE = ROOT / "docs/slack.png"
 
 COLORS = {"danger": "#a30200", "warning": "#daa038", "good": "#2eb886"}
 """Slack's own words for three colors."""
-CHROMIUM_ARGS = ("--no-sandbox", "--disable-gpu", "--force-color-profile=srgb")
 
 PAGE = """<!doctype html><meta charset="utf-8"><style>
 body {{ margin: 0; width: 390px; background: #fff; color: #1d1c1d;
@@ -76,22 +73,16 @@ def draw(attachment: Mapping[str, Any], time: str) -> str:
 
 def main() -> int:
     """Draw the picture; the exit status."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
+    if shutil.which("chromium") is None:
         print("needs chromium", file=sys.stderr)
         return 1
     attachments = json.loads(MESSAGES.read_text())
     drawn = (draw(said, f"14:{minute:02}") for minute, said in enumerate(attachments, start=2))
     page_text = PAGE.format(messages="".join(drawn))
-    with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
-        environment: dict[str, str | float | bool] = {**os.environ, "HOME": home}
-        browser = playwright.chromium.launch(
-            executable_path=chromium, args=list(CHROMIUM_ARGS), env=environment
-        )
+    with camera() as browser:
         page = browser.new_page(viewport={"width": 390, "height": 200}, device_scale_factor=2)
         page.set_content(page_text)
         page.screenshot(path=PICTURE, full_page=True)
-        browser.close()
     return 0
 
 

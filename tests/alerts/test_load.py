@@ -4,7 +4,6 @@ import contextlib
 import http.server
 import os
 import re
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,6 +20,7 @@ from jupyter_kernel_exporter.publish.encode import Encoder, Format
 from support.jupyter import wait_until
 from support.prometheus import needs_prometheus, running_prometheus, shipped_config
 from support.promql import RULE_FILES, rules, selectors
+from support.serving import serving
 from support.snapshots import crowd
 
 pytestmark = [pytest.mark.real, needs_prometheus]
@@ -108,14 +108,8 @@ class _Scrape(http.server.BaseHTTPRequestHandler):
 @contextlib.contextmanager
 def large_hub() -> Iterator[_Exporter]:
     """An exporter with many kernels, on loopback."""
-    with _Exporter() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(_Exporter()) as server:
+        yield server
 
 
 def asked_often(config: dict[str, Any], home: Path) -> dict[str, Any]:

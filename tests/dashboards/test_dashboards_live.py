@@ -7,7 +7,6 @@ a real kernel.
 import http.server
 import json
 import re
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,12 +17,13 @@ import httpx
 import pytest
 import yaml
 
-from support.boards import Board, asked_by, cases, marks, targets, variables
+from support.boards import Board, asked_by, cases, filled, marks, targets, variables
 from support.daemon import running_daemon
 from support.hub import exposed, exposition
 from support.jupyter import running_server, wait_until
 from support.prometheus import needs_prometheus, running_prometheus
 from support.promql import RULE_FILES, without_variables
+from support.serving import serving
 from support.stories import HOSTS
 
 pytestmark = [pytest.mark.patient, pytest.mark.real, needs_prometheus]
@@ -114,9 +114,8 @@ def hastened(path: Path, home: Path) -> Path:
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """It has seen the made-up hub for a while, and a real kernel."""
     home = tmp_path_factory.mktemp("prometheus")
-    server = Hub()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
     with (
+        serving(Hub()) as server,
         running_server(tmp_path_factory.mktemp("jupyter")) as jupyter,
         running_daemon(home, f"--runtime-dir={jupyter.folders.runtime}") as daemon,
     ):
@@ -126,16 +125,13 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
         targets[REAL] = (f"127.0.0.1:{daemon.port}", "/metrics")
         with running_prometheus(home, configuration(home, targets)) as http:
             yield Prometheus(http)
-    server.shutdown()
-    server.server_close()
 
 
-def filled(expr: str, instance: str = ".+", kernel: str = ".*") -> str:
-    """A query with everything chosen; subqueries look more often than every five minutes."""
-    values = {"job": ".+", "instance": instance, "username": ".*", "kernel": kernel}
-    expr = expr.replace("$__rate_interval", "4s").replace("$__range", f"{RANGE_SECONDS}s")
-    expr = expr.replace(":5m]", ":5s]")
-    return re.sub(r"\$([a-z]+)", lambda found: values[found[1]], expr)
+def hurried(expr: str, instance: str = ".+", kernel: str = ".*") -> str:
+    """A query over a short past; subqueries look more often than every five minutes."""
+    span = f"{RANGE_SECONDS}s"
+    expr = filled(expr, rate_interval="4s", span=span, instance=instance, kernel=kernel)
+    return expr.replace(":5m]", ":5s]")
 
 
 def kernels_of(prometheus: Prometheus, people: tuple[str, ...]) -> list[str]:
@@ -147,9 +143,9 @@ def kernels_of(prometheus: Prometheus, people: tuple[str, ...]) -> list[str]:
 def answers(prometheus: Prometheus, expr: str, *, instant: bool) -> bool:
     """Whether a query has data of somebody."""
     if 'kernel_id="$kernel"' not in expr:
-        return bool(prometheus.ask(filled(expr), instant=instant))
+        return bool(prometheus.ask(hurried(expr), instant=instant))
     return any(
-        prometheus.ask(filled(expr, kernel=kernel), instant=instant)
+        prometheus.ask(hurried(expr, kernel=kernel), instant=instant)
         for kernel in kernels_of(prometheus, PEOPLE)
     )
 
@@ -159,7 +155,7 @@ def test_a_query_returns_data(prometheus: Prometheus, target: Board) -> None:
     """On a hub where all happens that can; it takes some seconds until it has."""
     wait_until(
         lambda: answers(prometheus, target["expr"], instant=target.get("instant", False)),
-        filled(target["expr"]),
+        hurried(target["expr"]),
         within=40,
         every=0.5,
     )
@@ -169,14 +165,14 @@ def test_a_query_returns_data(prometheus: Prometheus, target: Board) -> None:
 def test_a_mark_is_in_the_range(prometheus: Prometheus, expr: str) -> None:
     """Its value is a time of these days in milliseconds."""
     wait_until(lambda: answers(prometheus, expr, instant=False), expr, within=40, every=0.5)
-    for series in prometheus.ask(filled(expr.replace('kernel_id="$kernel"', 'kernel_id=~".+"'))):
+    for series in prometheus.ask(hurried(expr.replace('kernel_id="$kernel"', 'kernel_id=~".+"'))):
         assert abs(float(series["value"][1]) / 1000 - time.time()) < 90 * 86400
 
 
 @pytest.mark.parametrize("variable", cases(variables()))
 def test_a_variable_has_values(prometheus: Prometheus, variable: Board) -> None:
     """As Grafana finds them; a kernel is shown with the name of its notebook."""
-    expr = filled(asked_by(variable))
+    expr = hurried(asked_by(variable))
     found = wait_until(lambda: prometheus.ask(expr), expr, within=40, every=0.5)
     if not variable.get("regex"):
         label = variable["name"]
@@ -209,7 +205,7 @@ CALM = {name: t for name, t in targets().items() if calm(name, t["expr"])}
 @pytest.mark.parametrize("target", cases(CALM))
 def test_a_query_returns_data_of_a_real_kernel(prometheus: Prometheus, target: Board) -> None:
     """What does not need trouble to be seen is there for a kernel that only waits."""
-    expr = filled(target["expr"], instance=REAL)
+    expr = hurried(target["expr"], instance=REAL)
     wait_until(
         lambda: prometheus.ask(expr, instant=target.get("instant", False)),
         expr,

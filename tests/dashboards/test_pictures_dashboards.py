@@ -7,7 +7,6 @@ knows Grafana's addresses, its log-in and its cookie, and draws nothing.
 import http.server
 import json
 import struct
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -16,6 +15,7 @@ import pytest
 
 import pictures_dashboards
 from support.browser import needs_chromium
+from support.serving import serving
 
 pytestmark = [pytest.mark.real, needs_chromium]
 
@@ -66,14 +66,8 @@ class Answer(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def grafana() -> Iterator[StandIn]:
     """A stand-in on loopback."""
-    with StandIn() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(StandIn()) as server:
+        yield server
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import yaml
 from support.jupyter import wait_until
 from support.prometheus import needs_prometheus, running_prometheus
 from support.promql import ROOT, rules
+from support.serving import serving
 
 TLJH = (ROOT / "docs/install-tljh.md").read_text()
 GROWING = (ROOT / "docs/growing.md").read_text()
@@ -179,30 +179,28 @@ class Exporter(BaseHTTPRequestHandler):
 @needs_prometheus
 def test_an_agent_sends_on_what_outlives_kernels(tmp_path: Path) -> None:
     """With the guide's own piece: one Prometheus scrapes and keeps nothing, one is the store."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Exporter) as exporter:
-        threading.Thread(target=exporter.serve_forever).start()
-        try:
-            with running_prometheus(tmp_path / "store", {}, RECEIVES) as store:
-                (write,) = blocks()["remote_write"]
-                write |= {"url": f"{store.base_url}/api/v1/write"}
-                targets = [{"targets": [f"127.0.0.1:{exporter.server_port}"]}]
-                job = {"job_name": "j", "scrape_interval": "1s", "scrape_timeout": "1s"}
-                config = {
-                    "scrape_configs": [job | {"static_configs": targets}],
-                    "remote_write": [write],
-                }
+    with (
+        serving(ThreadingHTTPServer(("127.0.0.1", 0), Exporter)) as exporter,
+        running_prometheus(tmp_path / "store", {}, RECEIVES) as store,
+    ):
+        (write,) = blocks()["remote_write"]
+        write |= {"url": f"{store.base_url}/api/v1/write"}
+        targets = [{"targets": [f"127.0.0.1:{exporter.server_port}"]}]
+        job = {"job_name": "j", "scrape_interval": "1s", "scrape_timeout": "1s"}
+        config = {
+            "scrape_configs": [job | {"static_configs": targets}],
+            "remote_write": [write],
+        }
 
-                def series(selector: str) -> int:
-                    query = {"query": f"count({selector})"}
-                    found = store.get("/api/v1/query", params=query).json()["data"]["result"]
-                    return int(found[0]["value"][1]) if found else 0
+        def series(selector: str) -> int:
+            query = {"query": f"count({selector})"}
+            found = store.get("/api/v1/query", params=query).json()["data"]["result"]
+            return int(found[0]["value"][1]) if found else 0
 
-                with running_prometheus(tmp_path / "agent", config, agent=True):
-                    wait_until(lambda: series("jupyter_kernel_deaths_total"), "it is sent on")
-                    assert series("jupyter_kernels") == METRICS.count(b"\njupyter_kernels{")
-                    assert series('{job="j", kernel_id!=""}') == 0
-        finally:
-            exporter.shutdown()
+        with running_prometheus(tmp_path / "agent", config, agent=True):
+            wait_until(lambda: series("jupyter_kernel_deaths_total"), "it is sent on")
+            assert series("jupyter_kernels") == METRICS.count(b"\njupyter_kernels{")
+            assert series('{job="j", kernel_id!=""}') == 0
 
 
 def discovered(folder: Path, config: dict[str, Any]) -> list[dict[str, dict[str, str]]]:

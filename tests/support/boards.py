@@ -82,6 +82,15 @@ def expressions() -> dict[str, str]:
     }
 
 
+def filled(
+    expr: str, *, rate_interval: str, span: str, instance: str = ".+", kernel: str = ".*"
+) -> str:
+    """A query as Grafana asks it, with everything chosen that is not named here."""
+    values = {"job": ".+", "instance": instance, "username": ".*", "kernel": kernel}
+    expr = expr.replace("$__rate_interval", rate_interval).replace("$__range", span)
+    return re.sub(r"\$([a-z]+)", lambda found: values[found[1]], expr)
+
+
 def cases(found: dict[str, Any]) -> list[Any]:
     """Cases with a name each."""
     return [pytest.param(value, id=name) for name, value in found.items()]

@@ -18,6 +18,7 @@ from jupyter_kernel_exporter.serve.hub import open_hub
 from jupyter_kernel_exporter.serve.server import Server, listen
 from jupyter_kernel_exporter.settings import Address, resolve
 from support.jupyter import wait_until
+from support.serving import serving
 from support.snapshots import NOW
 
 PREFIX = "/services/kernels/"
@@ -99,17 +100,13 @@ def fake_hub() -> Iterator[FakeHub]:
         def log_message(self, *_: object) -> None:
             """Says nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
         hub = FakeHub(f"http://127.0.0.1:{server.server_address[1]}")
         hub.released.set()
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
         try:
             yield hub
         finally:
             hub.released.set()
-            server.shutdown()
-            thread.join()
 
 
 @contextlib.contextmanager

@@ -11,7 +11,6 @@ import json
 import queue
 import shutil
 import subprocess
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ import yaml
 from support.daemon import free_port
 from support.jupyter import end, wait_until
 from support.promql import ROOT, rules
+from support.serving import serving
 
 ALERTS = {rule["alert"]: rule for rule in rules() if "alert" in rule}
 TEST_FILES = sorted((ROOT / "tests/alerts").glob("*.test.yml"))
@@ -91,14 +91,8 @@ class _Hook(http.server.BaseHTTPRequestHandler):
 @contextlib.contextmanager
 def running_slack() -> Iterator[Slack]:
     """A Slack on loopback."""
-    with Slack() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Slack()) as server:
+        yield server
 
 
 @dataclass(slots=True)
