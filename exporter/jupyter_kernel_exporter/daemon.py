@@ -52,6 +52,7 @@ class Daemon:
     """Set when something happened that should not wait for the next tick."""
     _register: Register | None = field(init=False, default=None)
     _snapshot: Snapshot = field(init=False, default_factory=lambda: Snapshot(0.0))
+    _descriptors: Descriptors = field(init=False)
     _table: ProcessTable = field(init=False)
     _hiding: HidingWatch = field(init=False)
     _discovery: Discovery = field(init=False)
@@ -74,7 +75,7 @@ class Daemon:
         if self.history is not None:
             enabled.append("history")
         self.sources = Sources(enabled, self.monotonic)
-        descriptors = Descriptors(raise_descriptor_limit())
+        self._descriptors = descriptors = Descriptors(raise_descriptor_limit())
         self._table = ProcessTable(procfs)
         self._hiding = HidingWatch(procfs)
         self._discovery = Discovery(
@@ -98,6 +99,7 @@ class Daemon:
         )
         self._surroundings = Surroundings(
             procfs,
+            self._descriptors,
             self.sources,
             self.gpus,
             settings["sample.interval"],
@@ -113,7 +115,12 @@ class Daemon:
         self.sources.begin()
         boot_id = self.sources.run("proc", read_boot_id, self._table.root) or ""
         ends = open_ends(
-            self.settings, self.sources, self.wake.set, self._sampler.last_look, self._describe
+            self.settings,
+            self.sources,
+            self._descriptors,
+            wake=self.wake.set,
+            last_look=self._sampler.last_look,
+            describe=self._describe,
         )
         self._register = Register(
             ends,
@@ -144,10 +151,8 @@ class Daemon:
         self._look_for_hiding(began)
         around = self._surroundings.look(kernels)
         said = self._register.said() if self._register is not None else {}
-        look, members = self._sampler.look, self._families.members
-        looks = self.sources.run_each(
-            "proc", lambda k: look(k, members(k.process), around, said.get(k.id)), kernels
-        )
+        self._sampler.begin(around, self._families.by_root, said)
+        looks = self.sources.run_each("proc", self._sampler.look, kernels)
         live = self._foresee(looks, around.monotonic)
         if self._cgroups is not None:
             self._cgroups.forget(before=around.monotonic)
@@ -181,7 +186,7 @@ class Daemon:
         if register.wants_scans:
             self._scan(for_processes=True)
         news = register.look(self._table.processes, self._snapshot)
-        if not news and not any(register.has_ended(live.kernel) for live in self._snapshot.kernels):
+        if not news and not register.has_any_ended(self._snapshot):
             return None
         self._snapshot = register.complete(self._snapshot)
         return self._snapshot
@@ -252,9 +257,15 @@ class Daemon:
         """Put to each kernel how long its memory will last."""
         by_process = {kernel.process: look for kernel, look in looks}
         seconds = self.sources.run("proc", self._outlooks.update, by_process, now) or {}
-        restarts = self._register.restarts if self._register is not None else lambda _: NO_RESTARTS
+        restarts = self._register.restarts() if self._register is not None else {}
         return [
-            LiveKernel(kernel, *look, restarts(kernel), seconds.get(kernel.process))
+            LiveKernel(
+                kernel,
+                look.sample,
+                look.limits,
+                restarts.get(kernel.id, NO_RESTARTS),
+                seconds.get(kernel.process),
+            )
             for kernel, look in looks
         ]
 

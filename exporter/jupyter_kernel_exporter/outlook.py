@@ -107,6 +107,17 @@ class _Shared:
 
 
 @dataclass(slots=True)
+class _Group:
+    """Kernels that have the very same limits, as those of one cgroup mostly do."""
+
+    limits: tuple[MemoryLimit, ...]
+    members: int = 1
+    places: tuple[Place, ...] = ()
+    is_personal: bool = False
+    """Whether one of the limits is nobody else's affair."""
+
+
+@dataclass(slots=True)
 class Outlooks:
     """The forecasts of all kernels. Not thread-safe."""
 
@@ -119,57 +130,60 @@ class Outlooks:
         ``now`` is of a clock that never jumps. Kernels without any known limit are left out.
         """
         self._forget_all_but(looks)
-        # Kernels of one cgroup mostly have the very same limits: those are looked at once.
-        members = Counter(id(look.limits) for look in looks.values())
-        distinct = {id(look.limits): look.limits for look in looks.values()}
-        self._look_at_places(distinct, members, now)
-        places = {key: _places_of(limits) for key, limits in distinct.items()}
-        personal = {key for key, limits in distinct.items() if self._has_its_own(limits)}
+        groups = self._group(looks.values(), now)
         found: dict[ProcessId, float] = {}
         judged: list[ProcessId] = []
         growers: Counter[Place] = Counter()
-        for process, (sample, limits) in looks.items():
-            if not limits:
+        for process, look in looks.items():
+            group = groups.get(id(look.limits))
+            if group is None:
                 continue
             found[process] = math.inf
-            key = id(limits)
             past = self._pasts.get(process)
             if past is None:
                 past = self._pasts[process] = _Past()
-            past.places = places[key]
-            if not past.rests(sample.anonymous_bytes, now):
-                past.observe(sample.anonymous_bytes, now)
+            past.places = group.places
+            used = look.sample.anonymous_bytes
+            if not past.rests(used, now):
+                past.observe(used, now)
             if past.rise >= LEAST_RISE_BYTES:
                 growers.update(past.places)
                 judged.append(process)
-            elif key in personal:
+            elif group.is_personal:
                 judged.append(process)
         for process in judged:
             found[process] = self._seconds(self._pasts[process], looks[process], growers, now)
         return found
 
-    def _has_its_own(self, limits: Iterable[MemoryLimit]) -> bool:
-        """Whether one of the limits is nobody else's affair."""
-        return any(
-            limit.scope is Scope.RLIMIT
-            or (limit.scope is Scope.CGROUP and self._places[_place_of(limit)].members == 1)
-            for limit in limits
-        )
+    def _group(self, looks: Iterable[Look], now: float) -> dict[int, _Group]:
+        """Kernels by the identity of their limits; each place is forecast once for all in it."""
+        groups: dict[int, _Group] = {}
+        for _, limits in looks:
+            group = groups.get(id(limits))
+            if group is not None:
+                group.members += 1
+            elif limits:
+                groups[id(limits)] = _Group(limits)
+        self._look_at_places(groups.values(), now)
+        for group in groups.values():
+            group.places = tuple(
+                [_place_of(limit) for limit in group.limits if limit.scope is not Scope.RLIMIT]
+            )
+            group.is_personal = any(
+                limit.scope is Scope.RLIMIT
+                or (limit.scope is Scope.CGROUP and self._places[_place_of(limit)].members == 1)
+                for limit in group.limits
+            )
+        return groups
 
-    def _look_at_places(
-        self,
-        distinct: Mapping[int, tuple[MemoryLimit, ...]],
-        members: Mapping[int, int],
-        now: float,
-    ) -> None:
-        """Forecast each place once, whoever is in it."""
+    def _look_at_places(self, groups: Collection[_Group], now: float) -> None:
         counted: Counter[Place] = Counter()
         tightest: dict[Place, MemoryLimit] = {}
-        for key, limits in distinct.items():
-            for limit in limits:
+        for group in groups:
+            for limit in group.limits:
                 if limit.scope is not Scope.RLIMIT:
                     place = _place_of(limit)
-                    counted[place] += members[key]
+                    counted[place] += group.members
                     tightest[place] = limit
         for gone in self._places.keys() - counted.keys():
             del self._places[gone]
@@ -217,7 +231,3 @@ class Outlooks:
 
 def _place_of(limit: MemoryLimit) -> Place:
     return Place(limit.scope, limit.place)
-
-
-def _places_of(limits: Iterable[MemoryLimit]) -> tuple[Place, ...]:
-    return tuple(_place_of(limit) for limit in limits if limit.scope is not Scope.RLIMIT)

@@ -69,13 +69,14 @@ class Register:
         """How long to wait for news until :meth:`look` is due; ``None``: for news only."""
         return self.ends.patience_seconds()
 
-    def has_ended(self, kernel: Kernel) -> bool:
-        """Whether a kernel's process is known to be over."""
-        return self.ends.has_ended(kernel.process)
+    def has_any_ended(self, snapshot: Snapshot) -> bool:
+        """Whether the process of a kernel in it is known to be over."""
+        ended = self.ends.ended
+        return any(live.kernel.process in ended for live in snapshot.kernels)
 
-    def restarts(self, kernel: Kernel) -> Restarts:
-        """The restarts of a kernel so far."""
-        return self.ends.restarts(kernel)
+    def restarts(self) -> Mapping[str, Restarts]:
+        """The restarts so far, by the id of the kernel; of those that had any."""
+        return self.ends.restarts()
 
     def said(self) -> Mapping[str, Said]:
         """What kernels say of themselves, by id."""
@@ -137,9 +138,10 @@ class Register:
 
     def complete(self, snapshot: Snapshot) -> Snapshot:
         """A snapshot without those that have ended, and with what is known of their ends."""
+        ended = self.ends.ended
         return replace(
             snapshot,
-            kernels=tuple(live for live in snapshot.kernels if not self.has_ended(live.kernel)),
+            kernels=tuple([live for live in snapshot.kernels if live.kernel.process not in ended]),
             death_counts=self._obituaries.death_counts(),
             worker_oom_counts=self._obituaries.worker_oom_counts(),
             last_deaths=self._obituaries.last_deaths(self.clock()),
@@ -170,7 +172,7 @@ class Register:
         family = {pid} | ({stat.ppid} if stat is not None else set())
         for live in snapshot.kernels:
             process = live.kernel.process
-            if process.pid == pid or self.has_ended(live.kernel):
+            if process.pid == pid or process in self.ends.ended:
                 continue
             members = {member.pid for member in self.family_of(process)}
             if members & family or process.pid in family:

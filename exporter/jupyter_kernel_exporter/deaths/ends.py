@@ -1,7 +1,7 @@
 """The sources of ends, held together: what the daemon asks about deaths, it asks here."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import TypeVar
@@ -18,8 +18,9 @@ from jupyter_kernel_exporter.deaths.record import Death
 from jupyter_kernel_exporter.deaths.watch import Watch
 from jupyter_kernel_exporter.linux import pidfd
 from jupyter_kernel_exporter.linux.cgroup import find_version
+from jupyter_kernel_exporter.linux.kept import Descriptors
 from jupyter_kernel_exporter.linux.kmsg import open_kmsg
-from jupyter_kernel_exporter.linux.oomcounters import read_counters
+from jupyter_kernel_exporter.linux.oomcounters import read_counters, vmstat
 from jupyter_kernel_exporter.linux.oomlog import OomKill
 from jupyter_kernel_exporter.linux.procevents import ProcEvents
 from jupyter_kernel_exporter.linux.proctable import Process
@@ -140,13 +141,14 @@ class Ends:
         """Ids of kernels that Jupyter's restarter turns out to have given up on, each once."""
         return list(self.inquest.given_up(read_clocks()))
 
-    def has_ended(self, process: ProcessId) -> bool:
-        """Whether a process, zombie or not, is known to be over."""
-        return self.inquest.has_ended(process)
+    @property
+    def ended(self) -> Collection[ProcessId]:
+        """Kernels that are known to be over, zombies or not."""
+        return self.inquest.ended
 
-    def restarts(self, kernel: Kernel) -> Restarts:
-        """The restarts of a kernel so far."""
-        return self.inquest.restarts(kernel.id)
+    def restarts(self) -> Mapping[str, Restarts]:
+        """The restarts so far, by the id of the kernel; of those that had any."""
+        return self.inquest.restarts()
 
     def patience_seconds(self) -> float | None:
         """How long until the open cases should be looked at again; ``None`` if there are none."""
@@ -161,6 +163,8 @@ class Ends:
 def open_ends(
     settings: Settings,
     sources: Sources,
+    descriptors: Descriptors,
+    *,
     wake: Callable[[], None],
     last_look: LastLook,
     describe: Describe,
@@ -176,9 +180,8 @@ def open_ends(
     pidfds = ask("pidfd", lambda: pidfd.check(procfs))
     watch = Watch(procfs, wake, events, kmsg, pidfds=bool(pidfds))
     version = ask("cgroup", lambda: find_version(settings["path.cgroupfs"]))
-    oom = OomWatch(
-        lambda paths: read_counters(procfs, version, paths), log_is_heard=kmsg is not None
-    )
+    host = vmstat(procfs, descriptors)
+    oom = OomWatch(lambda paths: read_counters(host, version, paths), log_is_heard=kmsg is not None)
 
     def patiently(action: Callable[[], T]) -> T | None:
         if not sources.enabled("runtime_dir"):

@@ -6,7 +6,7 @@ as long as Jupyter's restarter takes where only the next process, or its absence
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 
@@ -32,7 +32,6 @@ SCAN_LAG_SECONDS = 0.3
 KEPT_SECONDS = 900.0
 """How long the end of a kernel is remembered here, in case that it comes back."""
 ENDS_KEPT = 10_000
-NO_RESTARTS = Restarts()
 FILE_TURNS = 5
 """In so many ticks the files of kernels that live are looked at once."""
 
@@ -113,14 +112,17 @@ class Inquest:
         """Whether a new process would be seen by a scan only."""
         return bool(self._cases) and self.watch.events is None
 
-    def has_ended(self, process: ProcessId) -> bool:
-        """Whether a process, zombie or not, is known to be over."""
-        return process in self._ends
+    @property
+    def ended(self) -> Collection[ProcessId]:
+        """Kernels that are known to be over, zombies or not."""
+        return self._ends.keys()
 
-    def restarts(self, kernel_id: str) -> Restarts:
-        """The restarts of a kernel so far."""
-        course = self._courses.get(kernel_id)
-        return NO_RESTARTS if course is None else Restarts(course.automatic, course.requested)
+    def restarts(self) -> Mapping[str, Restarts]:
+        """The restarts so far, by the id of the kernel; of those that had any."""
+        return {
+            kernel_id: Restarts(course.automatic, course.requested)
+            for kernel_id, course in self._courses.items()
+        }
 
     def meet(self, kernels: Sequence[Kernel], table: Mapping[int, Process], now: float) -> None:
         """A scan found these kernels alive."""

@@ -123,8 +123,11 @@ class Iopub:
         """What kernels say of themselves, by id; of those that are listened to just now."""
         now = self._clock()
         with self._lock:
-            summaries = ((name, known.ear.summary(now)) for name, known in self._watched.items())
-            return {name: summary for name, summary in summaries if summary is not None}
+            return {
+                name: summary
+                for name, known in self._watched.items()
+                if (summary := known.ear.summary(now)) is not None
+            }
 
     def problem(self) -> str:
         """Why less is heard than could be, in one sentence; empty if nothing is wrong."""

@@ -35,7 +35,7 @@ from jupyter_kernel_exporter.model import Kernel, ProcessId
 
 CLOCK_STEP_SECONDS = 1.5
 """The time of boot moves by less than this from rounding alone."""
-REST_SECONDS = 3.0
+REST_SECONDS = 10.0
 """Between two looks at runtime directories, and at a few command lines, while nothing happens."""
 
 

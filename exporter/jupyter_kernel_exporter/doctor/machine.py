@@ -8,10 +8,10 @@ from jupyter_kernel_exporter.doctor.probe import Seen
 from jupyter_kernel_exporter.doctor.site import Site
 from jupyter_kernel_exporter.linux.cgroup import CgroupMemory, find_version, read_paths
 from jupyter_kernel_exporter.linux.gpu import Gpus, has_driver
-from jupyter_kernel_exporter.linux.host import read_delay_accounting, read_host_memory
+from jupyter_kernel_exporter.linux.host import meminfo, read_delay_accounting, read_host_memory
 from jupyter_kernel_exporter.linux.kept import Descriptors
 from jupyter_kernel_exporter.linux.killgroup import is_unified
-from jupyter_kernel_exporter.linux.oomcounters import Kind, read_counters
+from jupyter_kernel_exporter.linux.oomcounters import Kind, read_counters, vmstat
 from jupyter_kernel_exporter.publish.history import LOCK, History
 from jupyter_kernel_exporter.publish.store import FILE, Store, StoreError
 from jupyter_kernel_exporter.settings import state_directory
@@ -20,7 +20,7 @@ from jupyter_kernel_exporter.sources import Unavailable
 
 def try_host(site: Site) -> Seen:
     """``/proc/meminfo``."""
-    memory = read_host_memory(site.procfs)
+    memory = read_host_memory(meminfo(site.procfs, Descriptors(0)))
     return Seen(f"{memory.available >> 20} of {memory.total >> 20} MiB are available")
 
 
@@ -43,7 +43,10 @@ def try_cgroup(site: Site) -> Seen:
     for path in there:
         cgroups.headroom(path, 0.0)
     says = f"version {2 if is_unified(version) else 1} at {version.root}"
-    kinds = {counter.kind for counter in read_counters(site.procfs, version, there)}
+    kinds = {
+        counter.kind
+        for counter in read_counters(vmstat(site.procfs, Descriptors(0)), version, there)
+    }
     if Kind.HOST not in kinds or (Kind.LOCAL not in kinds and set(there) - {version.root}):
         return Seen(says, "linux does not count OOM kills in the cgroups that were looked at")
     if len(there) < len(paths):

@@ -49,6 +49,11 @@ class Families:
         # A new root may have descendants of any age, of which an outer root knew as its own.
         self._adopt(table, table.values() if fresh else came)
 
+    @property
+    def by_root(self) -> Mapping[ProcessId, Mapping[ProcessId, ProcessId]]:
+        """The members of each root."""
+        return self._members
+
     def members(self, root: ProcessId) -> Mapping[ProcessId, ProcessId]:
         """The living descendants of ``root``, each with its parent at birth; without the root."""
         return self._members.get(root, {})

@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from jupyter_kernel_exporter.linux.kept import Descriptors, KeptFile
+
 
 class HostMemory(NamedTuple):
     """Bytes of the whole machine."""
@@ -26,10 +28,17 @@ def _kibibytes(raw: bytes, name: bytes) -> int:
     return int(raw[begin : raw.index(b"kB", begin)]) << 10
 
 
-def read_host_memory(root: str) -> HostMemory:
-    """``MemTotal`` and ``MemAvailable`` of the machine whose /proc is mounted at ``root``."""
-    with open(f"{root}/meminfo", "rb", buffering=0) as file:
-        return parse_meminfo(file.read())
+def meminfo(procfs: str, descriptors: Descriptors) -> KeptFile:
+    """The file that :func:`read_host_memory` reads; to open it takes longer than to read it."""
+    return KeptFile(f"{procfs}/meminfo", descriptors)
+
+
+def read_host_memory(file: KeptFile) -> HostMemory:
+    """``MemTotal`` and ``MemAvailable``. Raises :exc:`FileNotFoundError` where there is no file."""
+    raw = file.read()
+    if raw is None:
+        raise FileNotFoundError(f"no {file.path}")
+    return parse_meminfo(raw)
 
 
 def boot_time(wall: Callable[[], float] = time.time) -> float:

@@ -42,7 +42,10 @@ class KeptFile:
     path: str
     descriptors: Descriptors
     size: int = 4096
-    """Most bytes to read; longer files are cut."""
+    """Most bytes to read at once; longer files are cut."""
+    paged: bool = False
+    """Whether linux gives no more than a page at once, as it does where each row is a record of its
+    own (seq_file.rst): such a file is read on to its end."""
     _fd: int = field(default=-1, init=False)
 
     def read(self) -> bytes | None:
@@ -51,9 +54,10 @@ class KeptFile:
         Raises :exc:`PermissionError` where it may not be read.
         """
         try:
-            if self._fd >= 0:
-                return os.pread(self._fd, self.size, 0)
-            return self._open_and_read()
+            if self._fd < 0:
+                return self._open_and_read()
+            raw = os.pread(self._fd, self.size, 0)
+            return raw if not self.paged else self._read_on(self._fd, raw)
         except GONE:
             return None
         except OSError as error:
@@ -67,10 +71,16 @@ class KeptFile:
             self._fd = fd
             self.descriptors.kept += 1
         try:
-            return os.pread(fd, self.size, 0)
+            raw = os.pread(fd, self.size, 0)
+            return raw if not self.paged else self._read_on(fd, raw)
         finally:
             if fd != self._fd:
                 os.close(fd)
+
+    def _read_on(self, fd: int, raw: bytes) -> bytes:
+        while more := os.pread(fd, self.size, len(raw)):
+            raw += more
+        return raw
 
     def close(self) -> None:
         """Give the descriptor back."""

@@ -31,6 +31,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from jupyter_kernel_exporter.linux.cgroup import Version
+from jupyter_kernel_exporter.linux.kept import Descriptors, KeptFile
 
 
 class Kind(StrEnum):
@@ -84,10 +85,17 @@ _FILES: Mapping[bool, tuple[tuple[str, tuple[tuple[bytes, Kind], ...]], ...]] = 
 """By whether it is version 2: the files of a cgroup, and the rows of each that count."""
 
 
-def read_counters(procfs: str, version: Version | None, paths: Iterable[str]) -> dict[Counter, int]:
+def vmstat(procfs: str, descriptors: Descriptors) -> KeptFile:
+    """The file with the machine's counter; it is asked for each second."""
+    return KeptFile(f"{procfs}/vmstat", descriptors, paged=True)
+
+
+def read_counters(
+    host: KeptFile, version: Version | None, paths: Iterable[str]
+) -> dict[Counter, int]:
     """The counters from each cgroup directory of ``paths`` up to the root, and the machine's.
 
-    ``version`` is ``None`` where no cgroup accounts for memory.
+    ``host`` is :func:`vmstat`. ``version`` is ``None`` where no cgroup accounts for memory.
 
     What is not there is left out: rows that this linux does not have, cgroups without the memory
     controller (their processes count in the nearest one above that has it), cgroups that are gone.
@@ -105,9 +113,9 @@ def read_counters(procfs: str, version: Version | None, paths: Iterable[str]) ->
                     if row in found:
                         counters[Counter(kind, path)] = found[row]
             path = path.rpartition("/")[0]
-    host = parse_vmstat(_read(f"{procfs}/vmstat"))
-    if host is not None:
-        counters[Counter(Kind.HOST, "")] = host
+    kills = parse_vmstat(host.read() or b"")
+    if kills is not None:
+        counters[Counter(Kind.HOST, "")] = kills
     return counters
 
 

@@ -38,6 +38,8 @@ from jupyter_kernel_exporter.sources import Unavailable
 RENEWAL_TICKS = 60
 """Looks after which everything is read again, moved or not."""
 
+Families = Mapping[ProcessId, Mapping[ProcessId, ProcessId]]
+"""kernel -> descendant -> the descendant's parent at birth."""
 Report = Callable[[str, str], None]
 """Tells that a source gave less than it should: its name, and one sentence."""
 
@@ -80,7 +82,9 @@ class Sampler:
         self._io = io
         self._quotas = quotas
         self._clock = is_own_namespace(procfs)
-        self._around: Around | None = None
+        self._around = Around(0.0, 0.0, 0)
+        self._families: Families = {}
+        self._said: Mapping[str, Said] = {}
         self._shared: dict[str | None, tuple[MemoryLimit, ...]] = {}
         """By cgroup: limits that all kernels in it have in common, in the present tick."""
         self._watched: dict[ProcessId, Watched] = {}
@@ -104,30 +108,43 @@ class Sampler:
         """Directories of the cgroups that the kernels of the newest tick live in."""
         return {path for path in self._shared if path is not None}
 
-    def look(
+    def begin(
         self,
-        kernel: Kernel,
-        descendants: Mapping[ProcessId, ProcessId],
         around: Around,
-        said: Said | None = None,
-    ) -> Look | None:
-        """Look at one kernel and its ``descendants`` (each with its parent at birth).
+        families: Families | None = None,
+        said: Mapping[str, Said] | None = None,
+    ) -> None:
+        """Open a tick. ``said`` is what kernels that are listened to say of themselves, by id."""
+        self._around = around
+        self._families = families or {}
+        self._said = said or {}
+        self._shared.clear()
 
-        ``said`` is what it says of itself, if anybody listens. ``None`` once the kernel's process
-        has ended, be it waited for or not.
+    def look(self, kernel: Kernel) -> Look | None:
+        """Look at one kernel and its descendants.
+
+        ``None`` once the kernel's process has ended, be it waited for or not.
         """
-        watched = self._watched.get(kernel.process)
+        process, around = kernel.process, self._around
+        descendants = self._families.get(process) or {}
+        said = self._said.get(kernel.id)
+        watched = self._watched.get(process)
         if watched is None:
             watched = self._watch(kernel, descendants)
-        renew = (around.tick + kernel.process.pid) % RENEWAL_TICKS == 0
+        renew = (around.tick + process.pid) % RENEWAL_TICKS == 0
         special = descendants or around.pss or around.gpu
         if not (renew or special) and watched.rests(kernel, said, around.monotonic):
             sample = watched.sample
         else:
-            sample = self._look_closely(watched, kernel, descendants, around, said, renew=renew)
+            sample = self._look_closely(watched, kernel, descendants, said, renew=renew)
         if sample is None:
             return None
-        watched.newest = Look(sample, self._limits(watched, around))
+        limits = self._shared.get(watched.cgroup)
+        if limits is None:
+            limits = self._shared[watched.cgroup] = self._limits_of(watched.cgroup)
+        if watched.bounds.address_space is not None:
+            limits = (_limit_of_address_space(watched), *limits)
+        watched.newest = Look(sample, limits)
         return watched.newest
 
     def _look_closely(
@@ -135,11 +152,11 @@ class Sampler:
         watched: Watched,
         kernel: Kernel,
         descendants: Mapping[ProcessId, ProcessId],
-        around: Around,
         said: Said | None,
         *,
         renew: bool,
     ) -> Sample | None:
+        around = self._around
         family = watched.look_at_family(descendants)
         own = watched.own
         if not family or own.ended:
@@ -207,21 +224,8 @@ class Sampler:
             except Unavailable as error:
                 self._report("cgroup", str(error))
 
-    def _limits(self, watched: Watched, around: Around) -> tuple[MemoryLimit, ...]:
-        if around is not self._around:
-            self._around = around
-            self._shared.clear()
-        shared = self._shared.get(watched.cgroup)
-        if shared is None:
-            shared = self._shared[watched.cgroup] = self._limits_of(watched.cgroup, around)
-        limit = watched.bounds.address_space
-        if limit is None:
-            return shared
-        headroom = max(0, limit - watched.own.address_space_bytes)
-        return (MemoryLimit(Scope.RLIMIT, limit, headroom), *shared)
-
-    def _limits_of(self, cgroup: str | None, around: Around) -> tuple[MemoryLimit, ...]:
-        limits = []
+    def _limits_of(self, cgroup: str | None) -> tuple[MemoryLimit, ...]:
+        around, limits = self._around, []
         if self._cgroups is not None and cgroup is not None:
             headroom = self._cgroups.headroom(cgroup, around.monotonic)
             if headroom is not None:
@@ -229,6 +233,11 @@ class Sampler:
         if around.host is not None:
             limits.append(MemoryLimit(Scope.HOST, around.host.total, around.host.available))
         return tuple(limits)
+
+
+def _limit_of_address_space(watched: Watched) -> MemoryLimit:
+    limit = watched.bounds.address_space or 0
+    return MemoryLimit(Scope.RLIMIT, limit, max(0, limit - watched.own.address_space_bytes))
 
 
 def _add_up_gpus(

@@ -19,13 +19,19 @@ from jupyter_kernel_exporter.model import ProcessId
 
 REST_SECONDS = 0.005
 """So much CPU time is no reason to read ``/proc/PID/stat``, which counts in clock ticks of 0.01."""
+STILL_SECONDS = 0.0003
+"""In so little CPU time a process takes up some MiB at most, and runs no cell: the smallest takes
+an ipykernel 4 ms. RSS is believed to be as it was; not for long, for linux may swap meanwhile."""
+STILL_LOOKS = 4
+"""Looks in a row without reading ``statm``."""
 
 
 class Pulse:
     """What is looked at of every process at every look.
 
-    While RSS, from ``statm``, stays the same and the process spends next to no CPU time, ``stat``,
-    which takes five times as long, cannot have changed by more than that.
+    A process that spends no CPU time takes up no memory: its clock is the first to be asked. While
+    RSS, from ``statm``, stays the same as well, ``stat``, which takes five times as long, cannot
+    have changed by more than what the clock says.
     """
 
     __slots__ = (
@@ -37,6 +43,8 @@ class Pulse:
         "_stat_file",
         "_statm",
         "_statm_file",
+        "_still",
+        "_weighed_at",
         "address_space_bytes",
         "anonymous_bytes",
         "ended",
@@ -50,7 +58,9 @@ class Pulse:
         self._process = process
         # Only where its pid means the same process to system calls.
         self._clock = CpuClock(process.pid) if clock else None
-        self._spent = 0.0
+        self._spent = self._weighed_at = 0.0
+        """What it had spent when ``stat`` was read last, and ``statm``."""
+        self._still = 0
         self._statm = b""
         self._stat_file = KeptFile(f"{procfs}/{process.pid}/stat", descriptors, 1024)
         self._statm_file = KeptFile(f"{procfs}/{process.pid}/statm", descriptors, 128)
@@ -68,10 +78,14 @@ class Pulse:
 
     def rests(self) -> bool:
         """Whether nothing has changed since the last look, but the time of children that ended."""
-        if self._clock is None or self._statm_file.read() != self._statm:
+        spent = self._clock.read() if self._clock is not None else None
+        if spent is None or not 0.0 <= spent - self._spent < REST_SECONDS:
             return False
-        spent = self._clock.read()
-        return spent is not None and 0.0 <= spent - self._spent < REST_SECONDS
+        if self._still < STILL_LOOKS and spent - self._weighed_at < STILL_SECONDS:
+            self._still += 1
+            return True
+        self._still, self._weighed_at = 0, spent
+        return self._statm_file.read() == self._statm
 
     def look(self) -> Stat | None:
         """Look again; ``None`` once the process is gone: it has ended and was waited for."""
@@ -82,7 +96,8 @@ class Pulse:
         raw = self._stat_file.read()
         if not statm or not raw:
             return None
-        self._spent = spent or 0.0
+        self._spent = self._weighed_at = spent or 0.0
+        self._still = 0
         if raw == self._raw and statm == self._statm:
             return self._stat
         stat = parse_stat(raw)

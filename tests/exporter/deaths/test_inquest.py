@@ -102,7 +102,7 @@ class Story:
     @property
     def restarts(self) -> Restarts:
         """Of the kernel."""
-        return self.inquest.restarts("1")
+        return self.inquest.restarts().get("1", Restarts())
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_a_crash_and_the_restarter(story: Story) -> None:
     story.note(ended=[ended(first.process, 110.5)])
     (death,) = story.look(110.5)
     assert (death.verdict.reason, death.verdict.rule) == (Reason.SEGFAULT, "segfault")
-    assert story.inquest.has_ended(first.process)
+    assert first.process in story.inquest.ended
     assert not story.look(110.6)
     story.proc.remove(20)
     story.meet(story.start(21, 112.02), at=113.0)

@@ -7,15 +7,17 @@ import pytest
 
 from jupyter_kernel_exporter.linux.host import (
     boot_time,
+    meminfo,
     parse_meminfo,
     read_delay_accounting,
     read_host_memory,
 )
+from jupyter_kernel_exporter.linux.kept import Descriptors
 
 
 def test_memory_of_this_machine() -> None:
     """What /proc/meminfo says, in bytes."""
-    memory = read_host_memory("/proc")
+    memory = read_host_memory(meminfo("/proc", Descriptors(0)))
     lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
     assert memory.total == int(lines["MemTotal"].split()[0]) * 1024
     assert 0 < memory.available < memory.total

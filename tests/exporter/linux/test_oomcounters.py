@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_kernel_exporter.linux.cgroup import Version, find_version
+from jupyter_kernel_exporter.linux.kept import Descriptors
 from jupyter_kernel_exporter.linux.oomcounters import (
     Comparison,
     Counter,
@@ -22,6 +23,7 @@ from jupyter_kernel_exporter.linux.oomcounters import (
     compare,
     parse_rows,
     read_counters,
+    vmstat,
 )
 from support.processes import HOG, needs_root
 
@@ -53,7 +55,7 @@ def read(tree: Path, *names: str) -> dict[Counter, int]:
     """The counters of some cgroups, with paths from the hierarchy's root on."""
     root = str(tree / "cgroup")
     paths = [f"{root}/{name}" for name in names]
-    counters = read_counters(str(tree / "proc"), find_version(root), paths)
+    counters = read_counters(vmstat(str(tree / "proc"), Descriptors(0)), find_version(root), paths)
     return {c._replace(path=c.path.removeprefix(root)): n for c, n in counters.items()}
 
 
@@ -110,7 +112,9 @@ def test_version_1_counts_for_the_cgroup_alone(tmp_path: Path) -> None:
     for path, kills in ((root, 1), (root / "a", 0), (root / "a" / "b", 2)):
         text = f"oom_kill_disable 0\nunder_oom 0\noom_kill {kills}\n"
         (path / "memory.oom_control").write_text(text)
-    counters = read_counters(str(tmp_path), find_version(str(tmp_path)), [f"{root}/a/b"])
+    counters = read_counters(
+        vmstat(str(tmp_path), Descriptors(0)), find_version(str(tmp_path)), [f"{root}/a/b"]
+    )
     assert counters == {
         Counter(Kind.LOCAL, f"{root}/a/b"): 2,
         Counter(Kind.LOCAL, f"{root}/a"): 0,
@@ -206,10 +210,12 @@ def cgroup() -> Iterator[tuple[Version, Path]]:
 def test_a_real_kill_raises_its_own_counter(cgroup: tuple[Version, Path]) -> None:
     """The victim's cgroup counts it, those above do not, the machine does."""
     version, path = cgroup
-    before = read_counters("/proc", version, [str(path)])
+    before = read_counters(vmstat("/proc", Descriptors(0)), version, [str(path)])
     child = subprocess.run([sys.executable, "-S", "-c", HOG, f"{path}/cgroup.procs"], check=False)
     assert child.returncode == -signal.SIGKILL
-    rises, lost = compare(before, read_counters("/proc", version, [str(path)]), str(path))
+    rises, lost = compare(
+        before, read_counters(vmstat("/proc", Descriptors(0)), version, [str(path)]), str(path)
+    )
     assert rises[0] == Rise(Counter(Kind.LOCAL, str(path)), 1, True)
     assert [rise.counter.kind for rise in rises if not rise.own] == [Kind.HOST]
     assert lost == ()

@@ -28,9 +28,11 @@ from jupyter_kernel_exporter.model import (
     State,
 )
 from jupyter_kernel_exporter.sample import RENEWAL_TICKS, Around, Sampler
+from jupyter_kernel_exporter.sample.files import STILL_LOOKS
 
 pytestmark = pytest.mark.real
 
+SIZE = 24 << 20
 LISTEN = """
 import sys
 for line in sys.stdin:
@@ -98,7 +100,8 @@ class Eye:
         self.families.update([who.id], self.table.processes, changes.came, changes.went)
         self.tick += 1
         around = around or Around(now=time.time(), monotonic=time.monotonic(), tick=self.tick)
-        self.newest = self.sampler.look(who.kernel, self.families.members(who.id), around)
+        self.sampler.begin(around, self.families.by_root)
+        self.newest = self.sampler.look(who.kernel)
 
 
 def rss_of_mappings(pid: int) -> int:
@@ -122,7 +125,8 @@ def test_who_stops_to_work_is_idle_soon(said: Said | None) -> None:
                 who.run("import time; end = time.process_time() + 0.3")
                 who.run("while time.process_time() < end: pass")
             moment = Around(now=100.0 + second, monotonic=float(second), tick=second)
-            look = eye.sampler.look(who.kernel, {}, moment, said)
+            eye.sampler.begin(moment, said={} if said is None else {who.kernel.id: said})
+            look = eye.sampler.look(who.kernel)
             assert look is not None
             if second >= 2:
                 assert look.sample.state is (State.BUSY if second == 2 else State.IDLE)
@@ -170,6 +174,29 @@ def test_memory_follows_the_process() -> None:
         assert sample.peak_rss_bytes is not None
         assert sample.peak_rss_bytes > 300 << 20
         assert sample.rss_bytes < 150 << 20
+
+
+def test_memory_that_moves_without_any_work_is_seen_soon() -> None:
+    """What somebody else does to it, as linux does that swaps out: a look or some later."""
+    eye = Eye()
+    with puppet() as who:
+        who.run(f"import mmap; pages = mmap.mmap(-1, {SIZE})")
+        before, resting = eye.look(who), eye.look(who)
+        while resting is not before:
+            before, resting = resting, eye.look(who)
+        assert before is not None
+        maps = Path(f"/proc/{who.id.pid}/maps").read_text().splitlines()
+        ranges = (line.split()[0].split("-") for line in maps)
+        (at,) = (int(a, 16) for a, b in ranges if int(b, 16) - int(a, 16) == SIZE)
+        with open(f"/proc/{who.id.pid}/mem", "r+b", buffering=0) as memory:
+            memory.seek(at)
+            memory.write(b"x" * SIZE)
+        seen = [eye.look(who) for _ in range(STILL_LOOKS + 1)]
+        grown = [s.rss_bytes - before.rss_bytes for s in seen if s is not None]
+        assert len(grown) == STILL_LOOKS + 1
+        # It rested: all the work was ours.
+        assert grown[0] < SIZE
+        assert grown[-1] == pytest.approx(SIZE, rel=0.02)
 
 
 def test_cpu_of_children_that_exited_is_not_lost() -> None:
@@ -365,7 +392,8 @@ def test_counters_go_on_when_a_wrapper_hands_over() -> None:
         eye.families.update([child], eye.table.processes, (), ())
         kernel = Kernel("k", child, "alice", started_at=2.0, ready=True)
         around = Around(now=time.time(), monotonic=time.monotonic(), tick=2)
-        look = eye.sampler.look(kernel, eye.families.members(child), around)
+        eye.sampler.begin(around, eye.families.by_root)
+        look = eye.sampler.look(kernel)
         eye.sampler.forget_all_but({child})
         assert first is not None
         assert look is not None
@@ -374,7 +402,7 @@ def test_counters_go_on_when_a_wrapper_hands_over() -> None:
         assert cpu_seconds(first) > 0.55
         assert cpu_seconds(second) == pytest.approx(cpu_seconds(first), abs=0.03)
         wrapper.run(f"p.stdin.write({line!r}); p.stdin.flush(); p.stdout.readline()")
-        look = eye.sampler.look(kernel, eye.families.members(child), around)
+        look = eye.sampler.look(kernel)
         assert look is not None
         assert cpu_seconds(look.sample) - cpu_seconds(second) == pytest.approx(0.3, abs=0.05)
 
@@ -419,7 +447,8 @@ def test_no_time_is_counted_twice_while_a_child_ends() -> None:
         members = Meanwhile(eye.families.members(who.id), lambda: who.run("p.wait()"))
         assert len(members) == 1
         around = Around(now=time.time(), monotonic=time.monotonic(), tick=3)
-        look = eye.sampler.look(who.kernel, members, around)
+        eye.sampler.begin(around, {who.id: members})
+        look = eye.sampler.look(who.kernel)
         later = eye.look(who)
     assert alive is not None
     assert ended is not None
