@@ -59,10 +59,11 @@ def seen(trace: Trace, told: Sequence[float], threshold: float) -> Verdict:
     return judge(trace, spans(zip(trace.times, told, strict=True), trace.ends, threshold, 0.0))
 
 
-def held(trace: Trace, told: Sequence[float], threshold: float) -> Verdict:
-    """The rule ``forecast < threshold`` with ``for: 10s``, evaluated at scrapes of 5 s."""
-    values = scraped(trace, told)
-    return judge(trace, spans(values, trace.ends, threshold, FOR_SECONDS))
+def held(
+    trace: Trace, told: Sequence[float], threshold: float, hold: float = FOR_SECONDS
+) -> Verdict:
+    """The rule ``forecast < threshold`` with ``for`` that many seconds, at scrapes of 5 s."""
+    return judge(trace, spans(scraped(trace, told), trace.ends, threshold, hold))
 
 
 def scraped(trace: Trace, told: Sequence[float]) -> Iterator[tuple[float, float]]:

@@ -115,7 +115,7 @@ class MemoryForecast:
         for scale in self._scales:
             if scale.growths and now - scale.top_at <= scale.patience:
                 for growth in scale.growths:
-                    if used >= growth.floor and limit_bytes - max(growth.end, used) <= growth.reach:
+                    if used >= growth.floor and limit_bytes - max(growth.top, used) <= growth.reach:
                         left = seconds_left(growth, limit_bytes, used, now, drop)
                         soonest = min(soonest, left)
         return soonest

@@ -9,8 +9,15 @@ WINDOWS = (15, 13, 11, 9, 7, 6, 5, 4)
 """Blocks that a window is long. Of each coarser scale as well, so any length is met within 1/4."""
 SPREAD = 0.5
 """The lowest use has to rise by at least this share of what the highest rises by."""
-KEPT = 0.25
+FALL = 0.02
+BLOCKS_PER_FALL = 5
+"""In so many blocks the lowest use may once fall below that of the block before, by more than this
+share of the rise. Valleys climb with the growth; below what wanders to a new top they do not."""
+KEPT = 0.8
 """If less than this share of the rise is left, it is undone."""
+SCATTER = 0.25
+"""Peaks in the window may lie above the line that ends at the last one. The next ones will, too: so
+the limit is met sooner, but by no more than this share of the rise."""
 LATE = 0.2
 EARLY = 0.2
 """Each quarter of the second half has to grow by this share of the mean; so has the first half."""
@@ -54,6 +61,8 @@ class Growth(NamedTuple):
     """Use below this undoes the growth, bytes."""
     reach: float
     """What it may still bring while it is believed, bytes."""
+    top: float
+    """``end``, or as high as peaks like the highest of the window would reach by then, bytes."""
 
 
 def believed_seconds(lasted: float) -> float:
@@ -81,6 +90,8 @@ def steady_growths(
     last = len(times) - 1
     end, end_low, ended_at = highs[last], lows[last], times[last]
     ways: list[float] = []
+    falls: list[float] = []
+    deepest = 0.0
     seen = 0
     for blocks in WINDOWS:
         first = last - blocks
@@ -94,6 +105,13 @@ def steady_growths(
         rise = end - highs[first]
         if rise <= 0.0 or end_low - lows[first] < SPREAD * rise:
             continue
+        if not falls:
+            falls = [a - b for a, b in pairwise(lows)]
+            deepest = max(falls)
+        if deepest > FALL * rise:
+            fell = sum([fall > FALL * rise for fall in falls[first:]])
+            if fell > blocks // BLOCKS_PER_FALL:
+                continue
         pace = steady_pace(times, highs, first, last, strict=finest and blocks == WINDOWS[-1])
         if pace is None:
             continue
@@ -103,7 +121,17 @@ def steady_growths(
         weight = (ended_at - times[first]) * math.pow(straight, STRAIGHT_POWER)
         floor = lows[first] + KEPT * rise
         reach = gain(rate, ratio, half, believed_seconds(weight) / LEAST_AGED)
-        found.append(Growth(weight, rate, ratio, half, end, ended_at, rise, before, floor, reach))
+        top = end
+        if ratio == 1.0:
+            quarter = first + blocks // 4
+            late = highs[quarter] - highs[first] < LATE_START * rise * (quarter - first) / blocks
+            begin = first + blocks // 2 if late else first
+            peaks = zip(highs[begin:], times[begin:], strict=True)
+            highest = max([high - rate * time for high, time in peaks]) + rate * ended_at
+            top = min(max(end, highest), end + SCATTER * rise)
+        found.append(
+            Growth(weight, rate, ratio, half, end, ended_at, rise, before, floor, reach, top)
+        )
     return found
 
 
@@ -166,7 +194,7 @@ def seconds_left(growth: Growth, limit: float, used: float, now: float, drop: fl
     new = (growth.end - growth.before - min(MARGIN * drop, MOST_MARGIN * room)) / growth.rise
     if new <= 0.0:
         return math.inf
-    on_line = time_to(growth, limit - growth.end) - (now - growth.ended_at)
-    left = time_to(growth, max(0.0, limit - max(growth.end, used)))
+    on_line = time_to(growth, limit - growth.top) - (now - growth.ended_at)
+    left = time_to(growth, max(0.0, limit - max(growth.top, used)))
     left = min(left, max(LEAST_AGED * left, on_line))
     return left if left <= believed_seconds(growth.weight * min(1.0, new)) else math.inf

@@ -139,9 +139,22 @@ def bounded(samples: Samples, seconds: float) -> Iterator[tuple[float, float]]:
 NONSENSE = [
     pytest.param([(math.nan, 1.0), (0.0, math.nan), (math.inf, 1.0)], id="not numbers"),
     pytest.param([(500.0, -1.0), (501.0, -math.inf), (502.0, math.inf)], id="no memory"),
-    pytest.param([(400.0, 0.0), (-5.0, 9e9)], id="two from the past"),
     pytest.param([(1e300, 3.0), (-1e300, 3.0)], id="no time"),
 ]
+
+
+def test_one_wrong_sample_does_not_undo_a_growth() -> None:
+    """A moment at which nothing seems to be used."""
+    leak = list(bounded(grows(8 * MB), 140))
+    told = fed(leak).seconds_to_exhaustion(GIB)
+    broken = [(t, u if t != 130.0 else 0.0) for t, u in leak]
+    assert fed(broken).seconds_to_exhaustion(GIB) == pytest.approx(told, rel=0.1)
+
+
+def test_it_is_the_peaks_that_reach_the_limit() -> None:
+    """Once a minute 60 MB more are used for a second. Such a peak is too much from 610 s on."""
+    peaks = [(t, u + 60 * MB * (t % 60 == 0)) for t, u in bounded(grows(1 * MB), 600)]
+    assert fed(peaks).seconds_to_exhaustion(710 * MB) == pytest.approx(610 - 599, abs=10.0)
 
 
 @pytest.mark.parametrize("nonsense", NONSENSE)
