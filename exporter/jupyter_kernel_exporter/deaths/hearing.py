@@ -24,10 +24,6 @@ class _Line:
     try_at: float = 0.0
     gone_at: float | None = None
 
-    def serves(self, process: ProcessId) -> bool:
-        """Whether nothing is to be done for a living kernel."""
-        return self.placed and self.gone_at is None and self.process == process
-
 
 @dataclass(slots=True)
 class Hearing:
@@ -43,12 +39,12 @@ class Hearing:
 
     def attend(self, dossiers: Iterable[Dossier], now: float) -> None:
         """Once per tick: listen to all of these, and to no others any more."""
-        left = dict(self._lines)
+        alive = set()
         for dossier in dossiers:
-            line = left.pop(dossier.kernel.id, None)
-            if line is None or not line.serves(dossier.kernel.process):
-                self._attend(dossier, now)
-        for kernel_id, line in left.items():
+            alive.add(dossier.kernel.id)
+            self._attend(dossier, now)
+        for kernel_id in [name for name in self._lines if name not in alive]:
+            line = self._lines[kernel_id]
             line.gone_at = line.gone_at or now
             if now - line.gone_at > KEPT_SECONDS:
                 self.iopub.forget(kernel_id)

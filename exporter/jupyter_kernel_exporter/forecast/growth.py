@@ -123,12 +123,7 @@ def steady_growths(
         reach = gain(rate, ratio, half, believed_seconds(weight) / LEAST_AGED)
         top = end
         if ratio == 1.0:
-            quarter = first + blocks // 4
-            late = highs[quarter] - highs[first] < LATE_START * rise * (quarter - first) / blocks
-            begin = first + blocks // 2 if late else first
-            peaks = zip(highs[begin:], times[begin:], strict=True)
-            highest = max([high - rate * time for high, time in peaks]) + rate * ended_at
-            top = min(max(end, highest), end + SCATTER * rise)
+            top = min(peak_ahead(times, highs, first, last, rate), end + SCATTER * rise)
         found.append(
             Growth(weight, rate, ratio, half, end, ended_at, rise, before, floor, reach, top)
         )
@@ -166,6 +161,21 @@ def steady_pace(
     else:
         rate = (rate + mean) / 2
     return rate, ratio, half
+
+
+def peak_ahead(
+    times: Sequence[float], highs: Sequence[float], first: int, last: int, rate: float
+) -> float:
+    """How high a peak like the highest of the window would be at its end, bytes."""
+    blocks = last - first
+    quarter = first + blocks // 4
+    rise = highs[last] - highs[first]
+    late = highs[quarter] - highs[first] < LATE_START * rise * (quarter - first) / blocks
+    # Before the growth nothing has to do with its line.
+    begin = first + blocks // 2 if late else first
+    peaks = zip(highs[begin:], times[begin:], strict=True)
+    highest = max([high - rate * time for high, time in peaks]) + rate * times[last]
+    return max(highs[last], highest)
 
 
 def gain(rate: float, ratio: float, half: float, seconds: float) -> float:

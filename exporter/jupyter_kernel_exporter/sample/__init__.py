@@ -142,8 +142,10 @@ class Sampler:
         limits = self._shared.get(watched.cgroup)
         if limits is None:
             limits = self._shared[watched.cgroup] = self._limits_of(watched.cgroup)
-        if watched.bounds.address_space is not None:
-            limits = (_limit_of_address_space(watched), *limits)
+        most = watched.bounds.address_space
+        if most is not None:
+            headroom = max(0, most - watched.own.address_space_bytes)
+            limits = (MemoryLimit(Scope.RLIMIT, most, headroom), *limits)
         watched.newest = Look(sample, limits)
         return watched.newest
 
@@ -233,11 +235,6 @@ class Sampler:
         if around.host is not None:
             limits.append(MemoryLimit(Scope.HOST, around.host.total, around.host.available))
         return tuple(limits)
-
-
-def _limit_of_address_space(watched: Watched) -> MemoryLimit:
-    limit = watched.bounds.address_space or 0
-    return MemoryLimit(Scope.RLIMIT, limit, max(0, limit - watched.own.address_space_bytes))
 
 
 def _add_up_gpus(
