@@ -35,12 +35,9 @@ class MemoryForecast:
     """
 
     __slots__ = (
-        "_drop",
-        "_drop_before",
         "_forget_at",
         "_high",
         "_low",
-        "_peak",
         "_rewinds",
         "_scales",
         "_shift",
@@ -62,10 +59,6 @@ class MemoryForecast:
         """Of the samples not yet given to the scales."""
         self._taken_at = -math.inf
         """When samples were last given to the scales."""
-        self._peak = 0.0
-        self._drop = 0.0
-        self._drop_before = 0.0
-        """The deepest falls below an earlier peak, lately and before."""
         self._forget_at = -math.inf
 
     def observe(self, t_seconds: float, used_bytes: float) -> None:
@@ -110,13 +103,13 @@ class MemoryForecast:
         if used >= limit_bytes:
             return 0.0
         now = self._time
-        drop = max(self._drop, self._drop_before)
         soonest = math.inf
         for scale in self._scales:
             if scale.growths and now - scale.top_at <= scale.patience:
+                fall = max(scale.fall, scale.fall_before)
                 for growth in scale.growths:
                     if used >= growth.floor and limit_bytes - max(growth.top, used) <= growth.reach:
-                        left = seconds_left(growth, limit_bytes, used, now, drop)
+                        left = seconds_left(growth, limit_bytes, used, now, fall)
                         soonest = min(soonest, left)
         return soonest
 
@@ -124,11 +117,8 @@ class MemoryForecast:
         """Give a sample to every scale whose turn it is."""
         if t >= self._forget_at:
             self._forget_at = t + MEMORY_SECONDS
-            self._drop_before, self._drop, self._peak = self._drop, 0.0, high
             for scale in self._scales:
                 scale.forget()
-        self._peak = max(self._peak, high)
-        self._drop = max(self._drop, self._peak - low)
         for scale in self._scales:
             if high <= scale.top:
                 break  # a coarser scale looks further back: its top is no lower

@@ -32,7 +32,7 @@ MOST_HASTENING = 1.5
 """How much quarters have to differ for growth to be one that slows or hastens."""
 STRAIGHT_POWER = 3.0
 """Growth that wanders counts less: to this power of net growth over the way that it went."""
-MARGIN = 0.05
+MARGIN = 0.35
 MOST_MARGIN = 0.3
 """New ground begins so much of the deepest fall, at most so much of the rest, above the old top."""
 LEAST_AGED = 0.6
@@ -195,13 +195,14 @@ def time_to(growth: Growth, bytes_left: float) -> float:
     return half * math.log(part) / math.log(ratio) if part > 0.0 else math.inf
 
 
-def seconds_left(growth: Growth, limit: float, used: float, now: float, drop: float) -> float:
+def seconds_left(growth: Growth, limit: float, used: float, now: float, fall: float) -> float:
     """Seconds until ``growth`` reaches the limit; ``inf`` if it is not believed for so long.
 
-    ``drop`` is the deepest fall so far, bytes: who falls far also jumps a little over the old top.
+    ``fall`` is the deepest fall that valleys made in such a time, bytes. Who goes up and down as
+    far as that also goes a little over the old top, and it is no news.
     """
     room = max(0.0, limit - growth.before)
-    new = (growth.end - growth.before - min(MARGIN * drop, MOST_MARGIN * room)) / growth.rise
+    new = (growth.end - growth.before - min(MARGIN * fall, MOST_MARGIN * room)) / growth.rise
     if new <= 0.0:
         return math.inf
     on_line = time_to(growth, limit - growth.top) - (now - growth.ended_at)

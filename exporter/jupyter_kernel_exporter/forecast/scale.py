@@ -16,6 +16,8 @@ class Scale:
     """Sixteen blocks, and what is left of those before them."""
 
     __slots__ = (
+        "fall",
+        "fall_before",
         "gap",
         "gaps",
         "growths",
@@ -42,6 +44,9 @@ class Scale:
         self.visited = -math.inf
         self.visited_before = -math.inf
         """The highest use before these blocks, lately and before."""
+        self.fall = 0.0
+        self.fall_before = 0.0
+        """The deepest fall of the lowest use within sixteen blocks, lately and before."""
         self.top: float = finer.top if finer else high
         self.top_at: float = finer.top_at if finer else t
         """The highest use in these blocks and since, and when it was reached."""
@@ -71,6 +76,7 @@ class Scale:
             if gone >= self.top:
                 self.top = max(highs)
                 self.top_at = times[highs.index(self.top)]
+        self.fall = max(self.fall, max(lows) - low)
         # Second longest: one rest may be any, two are a habit.
         self.patience = STALL_SECONDS
         if len(gaps) > 1:
@@ -83,3 +89,4 @@ class Scale:
     def forget(self) -> None:
         """What was visited long ago says nothing any more."""
         self.visited_before, self.visited = self.visited, -math.inf
+        self.fall_before, self.fall = self.fall, 0.0
