@@ -62,6 +62,8 @@ class Kernel:
     """Start of the present process, seconds since the epoch."""
     ready: bool | None = None
     """Whether its ports were ever seen open; ``None`` where that cannot be told."""
+    promised_bytes: int | None = None
+    """MEM_LIMIT of its environment: what the hub's spawner was to allow. It binds nobody."""
 
 
 class MemoryLimit(NamedTuple):
@@ -69,10 +71,12 @@ class MemoryLimit(NamedTuple):
 
     scope: Scope
     limit_bytes: int
+    """With the swap that may be used below it."""
     headroom_bytes: int
     """What may still be taken, by whomever, before the limit strikes. Never negative."""
     place: str = ""
-    """The cgroup that has the limit; empty for other scopes."""
+    """What has the limit, so that it is told apart from others: the cgroup, or the machine with or
+    without its swap. Empty for a process' own."""
 
 
 def find_tightest(limits: Iterable[MemoryLimit]) -> MemoryLimit | None:
@@ -82,6 +86,12 @@ def find_tightest(limits: Iterable[MemoryLimit]) -> MemoryLimit | None:
 
 def _headroom(limit: MemoryLimit) -> int:
     return limit.headroom_bytes
+
+
+def find_promise(kernel: Kernel, limits: Iterable[MemoryLimit]) -> int | None:
+    """What a spawner has promised to a kernel, bytes, if no cgroup is seen to enforce anything."""
+    enforced = any(limit.scope is Scope.CGROUP for limit in limits)
+    return None if enforced else kernel.promised_bytes
 
 
 class Sample(NamedTuple):

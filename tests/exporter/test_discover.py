@@ -566,10 +566,12 @@ def test_the_server_is_named_by_its_port(host: Host) -> None:
     for pid, parent in enumerate(expected, 10):
         host.kernel(pid, host.file(f"kernel-{pid}.json"), environ={"JPY_PARENT_PID": parent})
     hub = {"JUPYTERHUB_USER": "alice", "JUPYTERHUB_SERVER_NAME": "gpu", "JPY_PARENT_PID": "2"}
+    hub["MEM_LIMIT"] = "1073741824"
     host.kernel(30, host.file("kernel-30.json"), environ=hub)
     kernels = host.find().kernels
     assert [kernel.server for kernel in kernels] == [*expected.values(), "gpu"]
     assert kernels[-1].username == "alice"
+    assert [kernel.promised_bytes for kernel in kernels] == [*[None] * len(expected), 1 << 30]
 
 
 def test_the_notebook_is_the_sessions(host: Host) -> None:

@@ -7,6 +7,7 @@ from jupyter_kernel_exporter.discover.attribution import (
     notebook,
     parse_container,
     printable,
+    promised_bytes,
     server,
     username,
 )
@@ -124,6 +125,25 @@ def test_username() -> None:
 def test_server(environ: dict[str, str], port: int | None, label: str) -> None:
     """Under a hub the default server has no name, and its port says nothing."""
     assert server(environ, port) == label
+
+
+@pytest.mark.parametrize(
+    ("text", "promised"),
+    [
+        ("2147483648", 2 << 30),
+        ("0", 0),
+        ("", None),
+        ("2G", None),
+        ("-1", None),
+        ("1.5", None),
+        ("\u0663", None),
+        ("9" * 5000, None),
+    ],
+)
+def test_promised_bytes(text: str, promised: int | None) -> None:
+    """A number of bytes, as JupyterHub writes it."""
+    assert promised_bytes({"MEM_LIMIT": text}) == promised
+    assert promised_bytes({}) is None
 
 
 def test_printable_text_can_be_encoded() -> None:

@@ -49,6 +49,7 @@ c.JupyterHub.spawner_class = "simple"
 c.SimpleLocalProcessSpawner.home_dir_template = "{home}/homes/{{username}}"
 c.Spawner.cmd = ["{python}", "-m", "jupyterhub.singleuser"]
 c.Spawner.args = ["--allow-root"]
+c.Spawner.mem_limit = "3G"
 c.Spawner.env_keep = ["PATH", "LANG", "JKE_TEST_RUN"]
 
 c.JupyterHub.services = [

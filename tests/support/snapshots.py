@@ -103,6 +103,7 @@ def full_snapshot() -> Snapshot:
         server='"} 1\njupyter_kernels 99',
         container="{{ 7 * 7 }}",
         state=State.IDLE,
+        promised_bytes=2 << 30,
         exhaustion_seconds=math.inf,
     )
     return snapshot(

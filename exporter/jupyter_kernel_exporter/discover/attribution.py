@@ -7,10 +7,17 @@ and only the variables named here are ever taken out of an environment (others h
 import re
 from collections.abc import Mapping
 
-VARIABLES = ("JPY_PARENT_PID", "JPY_SESSION_NAME", "JUPYTERHUB_USER", "JUPYTERHUB_SERVER_NAME")
+VARIABLES = (
+    "JPY_PARENT_PID",
+    "JPY_SESSION_NAME",
+    "JUPYTERHUB_USER",
+    "JUPYTERHUB_SERVER_NAME",
+    "MEM_LIMIT",
+)
 
 _NOTEBOOK_MAX = 1024
 _NAME_MAX = 256
+_DIGITS_MAX = 20
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -50,6 +57,12 @@ def server(environ: Mapping[str, str], port: int | None) -> str:
     if "JUPYTERHUB_USER" in environ or "JUPYTERHUB_SERVER_NAME" in environ:
         return printable(environ.get("JUPYTERHUB_SERVER_NAME", ""))
     return f":{port}" if port else ""
+
+
+def promised_bytes(environ: Mapping[str, str]) -> int | None:
+    """The memory that JupyterHub's spawner was told to allow, bytes; ``None`` where it was not."""
+    text = environ.get("MEM_LIMIT", "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < _DIGITS_MAX else None
 
 
 def container(paths: Mapping[str, str]) -> str:

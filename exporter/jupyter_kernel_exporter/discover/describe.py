@@ -49,6 +49,7 @@ def describe(
         connection_file=attribution.printable(candidate.path, 4096),
         started_at=started_at(process, boot_time),
         ready=ready,
+        promised_bytes=attribution.promised_bytes(environ),
     )
 
 

@@ -12,6 +12,7 @@ from jupyter_kernel_exporter.linux.host import meminfo, read_delay_accounting, r
 from jupyter_kernel_exporter.linux.kept import Descriptors
 from jupyter_kernel_exporter.linux.killgroup import is_unified
 from jupyter_kernel_exporter.linux.oomcounters import Kind, read_counters, vmstat
+from jupyter_kernel_exporter.linux.swap import swaps
 from jupyter_kernel_exporter.publish.history import LOCK, History
 from jupyter_kernel_exporter.publish.store import FILE, Store, StoreError
 from jupyter_kernel_exporter.settings import state_directory
@@ -19,9 +20,13 @@ from jupyter_kernel_exporter.sources import Unavailable
 
 
 def try_host(site: Site) -> Seen:
-    """``/proc/meminfo``."""
-    memory = read_host_memory(meminfo(site.procfs, Descriptors(0)))
-    return Seen(f"{memory.available >> 20} of {memory.total >> 20} MiB are available")
+    """``/proc/meminfo`` and ``/proc/swaps``."""
+    files = meminfo(site.procfs, Descriptors(0)), swaps(site.procfs, Descriptors(0))
+    memory = read_host_memory(*files)
+    says = f"{memory.available >> 20} of {memory.total >> 20} MiB are available"
+    if memory.swap.total:
+        says += f", and {memory.swap.free >> 20} of {memory.swap.total >> 20} MiB of swap"
+    return Seen(says)
 
 
 def try_delayacct(site: Site) -> Seen:

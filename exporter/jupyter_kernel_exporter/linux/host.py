@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from jupyter_kernel_exporter.linux.kept import Descriptors, KeptFile
+from jupyter_kernel_exporter.linux.swap import NO_SWAP, Swap, read_swap
 
 
 class HostMemory(NamedTuple):
@@ -13,6 +14,7 @@ class HostMemory(NamedTuple):
     total: int
     available: int
     """What can be given out without swapping, page cache that can be dropped included."""
+    swap: Swap = NO_SWAP
 
 
 def parse_meminfo(raw: bytes) -> HostMemory:
@@ -29,16 +31,19 @@ def _kibibytes(raw: bytes, name: bytes) -> int:
 
 
 def meminfo(procfs: str, descriptors: Descriptors) -> KeptFile:
-    """The file that :func:`read_host_memory` reads; to open it takes longer than to read it."""
+    """One of the files of :func:`read_host_memory`; to open it takes longer than to read it."""
     return KeptFile(f"{procfs}/meminfo", descriptors)
 
 
-def read_host_memory(file: KeptFile) -> HostMemory:
-    """``MemTotal`` and ``MemAvailable``. Raises :exc:`FileNotFoundError` where there is no file."""
-    raw = file.read()
+def read_host_memory(memory: KeptFile, swap: KeptFile) -> HostMemory:
+    """``MemTotal``, ``MemAvailable`` and swap, from ``/proc/meminfo`` and ``/proc/swaps``.
+
+    Raises :exc:`FileNotFoundError` where the first is missing.
+    """
+    raw = memory.read()
     if raw is None:
-        raise FileNotFoundError(f"no {file.path}")
-    return parse_meminfo(raw)
+        raise FileNotFoundError(f"no {memory.path}")
+    return parse_meminfo(raw)._replace(swap=read_swap(swap))
 
 
 def boot_time(wall: Callable[[], float] = time.time) -> float:

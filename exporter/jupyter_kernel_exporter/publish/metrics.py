@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import jupyter_kernel_exporter
 from jupyter_kernel_exporter.deaths.record import RestartCause
-from jupyter_kernel_exporter.model import Snapshot, State
+from jupyter_kernel_exporter.model import LiveKernel, Snapshot, State, find_promise
 from jupyter_kernel_exporter.publish.rows import (
     HostMetric,
     InfoMetric,
@@ -51,6 +51,13 @@ def _count_kernels(snapshot: Snapshot) -> Iterator[tuple[tuple[str, ...], Number
     """Live kernels by owner and kernelspec."""
     pairs = Counter((live.kernel.username, live.kernel.kernel_name) for live in snapshot.kernels)
     yield from pairs.items()
+
+
+def _promises(live: LiveKernel) -> Iterator[tuple[str, Number]]:
+    """What the spawner said, where no cgroup does."""
+    promise = find_promise(live.kernel, live.limits)
+    if promise is not None:
+        yield str(promise), 1
 
 
 METRICS: tuple[Metric, ...] = (
@@ -106,16 +113,24 @@ METRICS: tuple[Metric, ...] = (
     SplitMetric(
         "jupyter_kernel_memory_limit_bytes",
         Kind.GAUGE,
-        "Limit in bytes that would end the kernel or fail its allocations; cgroup is the "
-        "tightest of its chain.",
+        "Limit in bytes that would end the kernel or fail its allocations, with the swap that may "
+        "be used below it; cgroup is the tightest of its chain.",
         "scope",
         lambda live: [(limit.scope, limit.limit_bytes) for limit in live.limits],
+    ),
+    SplitMetric(
+        "jupyter_kernel_memory_limit_info",
+        Kind.GAUGE,
+        "MEM_LIMIT of the kernel's environment in bytes, as a label; only where no cgroup limits "
+        "it, so that nothing is seen to enforce that; the value is always 1.",
+        "mem_limit",
+        _promises,
     ),
     SplitMetric(
         "jupyter_kernel_memory_headroom_bytes",
         Kind.GAUGE,
         "Memory in bytes that may still be taken, by whomever, before that limit strikes; page "
-        "cache that can be dropped counts as free.",
+        "cache that can be dropped counts as free, and so does swap that may be used.",
         "scope",
         lambda live: [(limit.scope, limit.headroom_bytes) for limit in live.limits],
     ),

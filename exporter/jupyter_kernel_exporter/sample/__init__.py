@@ -23,6 +23,7 @@ from jupyter_kernel_exporter.linux.cpuquota import CpuQuotas
 from jupyter_kernel_exporter.linux.host import HostMemory
 from jupyter_kernel_exporter.linux.kept import Descriptors
 from jupyter_kernel_exporter.linux.proc import CLOCK_TICKS, Stat
+from jupyter_kernel_exporter.linux.swap import NO_SWAP
 from jupyter_kernel_exporter.model import (
     Kernel,
     Look,
@@ -227,13 +228,18 @@ class Sampler:
                 self._report("cgroup", str(error))
 
     def _limits_of(self, cgroup: str | None) -> tuple[MemoryLimit, ...]:
-        around, limits = self._around, []
+        host, now, limits = self._around.host, self._around.monotonic, []
+        swap = NO_SWAP if host is None else host.swap
         if self._cgroups is not None and cgroup is not None:
-            headroom = self._cgroups.headroom(cgroup, around.monotonic)
+            headroom = self._cgroups.headroom(cgroup, now, swap)
             if headroom is not None:
                 limits.append(MemoryLimit(Scope.CGROUP, *headroom))
-        if around.host is not None:
-            limits.append(MemoryLimit(Scope.HOST, around.host.total, around.host.available))
+            if swap.total and not self._cgroups.swap(cgroup, now, swap).total:
+                swap = NO_SWAP
+        if host is not None:
+            most, left = host.total + swap.total, host.available + swap.free
+            place = "with swap" if swap.total else ""
+            limits.append(MemoryLimit(Scope.HOST, most, left, place))
         return tuple(limits)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from jupyter_kernel_exporter.linux.gpu import Gpus
 from jupyter_kernel_exporter.linux.host import meminfo, read_delay_accounting, read_host_memory
 from jupyter_kernel_exporter.linux.kept import Descriptors, KeptFile
+from jupyter_kernel_exporter.linux.swap import swaps
 from jupyter_kernel_exporter.model import Kernel, ProcessId
 from jupyter_kernel_exporter.sample import Around
 from jupyter_kernel_exporter.sample.pss import PSS_INTERVAL_SECONDS, read_every_pss
@@ -31,6 +32,7 @@ class Surroundings:
     clock: Callable[[], float]
     monotonic: Callable[[], float]
     _meminfo: KeptFile = field(init=False)
+    _swaps: KeptFile = field(init=False)
     _tick: int = field(init=False, default=0)
     _pss: Mapping[ProcessId, int] = field(init=False, default_factory=dict)
     _pss_due: float = field(init=False, default=-math.inf)
@@ -38,13 +40,14 @@ class Surroundings:
 
     def __post_init__(self) -> None:
         self._meminfo = meminfo(self.procfs, self.descriptors)
+        self._swaps = swaps(self.procfs, self.descriptors)
 
     def look(self, kernels: Sequence[Kernel]) -> Around:
         """How things stand now."""
         now = self.monotonic()
         host = gpu = None
         if self.sources.enabled("host"):
-            host = self.sources.run("host", read_host_memory, self._meminfo)
+            host = self.sources.run("host", read_host_memory, self._meminfo, self._swaps)
         if self.gpus is not None and self.sources.enabled("nvml"):
             gpu = self.sources.run_within(GPU_SECONDS, "nvml", self.gpus.read)
         if self.sources.enabled("delayacct") and self._tick % DELAY_ACCOUNTING_TICKS == 0:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from jupyter_kernel_exporter.deaths.reasons import MEANINGS
 from jupyter_kernel_exporter.deaths.record import Reason
-from jupyter_kernel_exporter.model import LiveKernel, Scope, Snapshot, State
+from jupyter_kernel_exporter.model import LiveKernel, Scope, Snapshot, State, find_promise
 from jupyter_kernel_exporter.publish.deathrow import DeathRow
 from jupyter_kernel_exporter.publish.encode import writable
 from jupyter_kernel_exporter.publish.recent import Point
@@ -87,6 +87,8 @@ class KernelModel(_Model):
     children_memory_rss_bytes: int
     """To add to the kernel's own ``memory_rss_bytes``."""
     limits: list[LimitModel]
+    memory_promised_bytes: int | None
+    """MEM_LIMIT of its environment, where no cgroup is seen to enforce a limit."""
     memory_growth_bytes_per_second: float | None
     """On average over the last five minutes, negative while it shrinks; ``null`` if its process
     is known for less than half a minute."""
@@ -308,6 +310,7 @@ def kernel_model(
             )
             for limit in live.limits
         ],
+        memory_promised_bytes=find_promise(kernel, live.limits),
         memory_growth_bytes_per_second=memory_growth,
         memory_exhaustion_seconds=_finite(live.exhaustion_seconds),
         oom_score=sample.oom_score,

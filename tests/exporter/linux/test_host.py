@@ -13,14 +13,17 @@ from jupyter_kernel_exporter.linux.host import (
     read_host_memory,
 )
 from jupyter_kernel_exporter.linux.kept import Descriptors
+from jupyter_kernel_exporter.linux.swap import swaps
 
 
 def test_memory_of_this_machine() -> None:
     """What /proc/meminfo says, in bytes."""
-    memory = read_host_memory(meminfo("/proc", Descriptors(0)))
+    nothing = Descriptors(0)
+    memory = read_host_memory(meminfo("/proc", nothing), swaps("/proc", nothing))
     lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
     assert memory.total == int(lines["MemTotal"].split()[0]) * 1024
     assert 0 < memory.available < memory.total
+    assert memory.swap.total <= int(lines["SwapTotal"].split()[0]) * 1024
 
 
 @pytest.mark.parametrize("raw", [b"", b"MemTotal: 4 kB\n", b"MemTotal: x kB\nMemAvailable: 2 kB\n"])

@@ -252,7 +252,7 @@ def test_label_text_is_made_once_for_a_kernel() -> None:
 
     def label_texts(kernel: Kernel) -> list[str]:
         families = collector.collect(snapshot(one._replace(kernel=kernel)))
-        return [family.labels[0] for family in families if family.name.endswith("_info")][:1]
+        return [family.labels[0] for family in families if family.name == "jupyter_kernel_info"]
 
     first = label_texts(one.kernel)
     assert label_texts(one.kernel)[0] is first[0]

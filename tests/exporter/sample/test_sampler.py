@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from jupyter_kernel_exporter.linux.cgroup import CgroupMemory
 from jupyter_kernel_exporter.linux.families import Families
 from jupyter_kernel_exporter.linux.host import HostMemory
 from jupyter_kernel_exporter.linux.kept import Descriptors
 from jupyter_kernel_exporter.linux.proc import read_stat
 from jupyter_kernel_exporter.linux.proctable import ProcessTable
+from jupyter_kernel_exporter.linux.swap import Swap
 from jupyter_kernel_exporter.model import (
     Kernel,
     Look,
@@ -80,10 +82,10 @@ def puppet() -> Iterator[Puppet]:
 class Eye:
     """A sampler with all it needs, that looks at one puppet."""
 
-    def __init__(self) -> None:
+    def __init__(self, cgroups: CgroupMemory | None = None) -> None:
         self.descriptors = Descriptors(1000)
         self.problems: dict[str, str] = {}
-        self.sampler = Sampler("/proc", None, self.descriptors, self.problems.__setitem__)
+        self.sampler = Sampler("/proc", cgroups, self.descriptors, self.problems.__setitem__)
         self.table = ProcessTable()
         self.families = Families()
         self.tick = 0
@@ -292,6 +294,29 @@ def test_limits_are_the_process_own_and_the_hosts() -> None:
         MemoryLimit(Scope.RLIMIT, 1 << 33, (1 << 33) - stat.vsize),
         MemoryLimit(Scope.HOST, 1000, 400),
     )
+
+
+@pytest.mark.parametrize(
+    ("swap_max", "limit"),
+    [
+        ("max", MemoryLimit(Scope.HOST, 1500, 700, "with swap")),
+        ("0", MemoryLimit(Scope.HOST, 1000, 400)),
+    ],
+)
+def test_swap_of_the_machine_counts_for_who_may_use_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swap_max: str, limit: MemoryLimit
+) -> None:
+    """Made-up files, for the machines of these tests have no swap."""
+    (tmp_path / "cgroup.controllers").write_text("memory\n")
+    unit = tmp_path / "unit"
+    unit.mkdir()
+    (unit / "memory.swap.max").write_text(f"{swap_max}\n")
+    monkeypatch.setattr(CgroupMemory, "directory", lambda *_: str(unit))
+    eye = Eye(CgroupMemory(str(tmp_path), Descriptors(1000)))
+    with puppet() as who:
+        eye.look(who, Around(0.0, 0.0, -who.id.pid, host=HostMemory(1000, 400, Swap(500, 300))))
+    assert eye.newest is not None
+    assert eye.newest.limits == (limit,)
 
 
 def test_gpu_memory_is_that_of_the_whole_family() -> None:

@@ -45,6 +45,7 @@ def test_everything_that_is_known() -> None:
             {"scope": "cgroup", "limit_bytes": 2 << 30, "headroom_bytes": 859_000_000},
             {"scope": "host", "limit_bytes": 16 << 30, "headroom_bytes": 9_876_543_210},
         ],
+        "memory_promised_bytes": None,
         "memory_growth_bytes_per_second": None,
         "memory_exhaustion_seconds": 754.25,
         "oom_score": 733,
@@ -72,6 +73,7 @@ def test_what_is_not_known_is_null() -> None:
         "memory_peak_rss_bytes",
         "memory_swap_bytes",
         "memory_pss_bytes",
+        "memory_promised_bytes",
         "memory_growth_bytes_per_second",
         "memory_exhaustion_seconds",
         "oom_score",
@@ -126,6 +128,24 @@ def test_the_limit_that_is_nearest() -> None:
     (kernel,) = kernels_model(snapshot(live("a", limits=limits)), {}).kernels
     assert kernel.tightest is not None
     assert kernel.tightest.scope == "host"
+
+
+def test_a_promise_is_told_where_no_cgroup_enforces_one() -> None:
+    """With a limit of a cgroup it would only mislead."""
+    machine, unit = MemoryLimit(Scope.HOST, 100, 50), MemoryLimit(Scope.CGROUP, 70, 20)
+    with site(
+        snapshot(
+            live("a", promised_bytes=60, limits=(machine,), rss_bytes=2),
+            live("b", promised_bytes=60, limits=(unit, machine), rss_bytes=1),
+        )
+    ) as made:
+        kernels = made.client.get("/api/v1/kernels").json()["kernels"]
+        metrics = made.client.get("/metrics").text.splitlines()
+    assert [kernel["memory_promised_bytes"] for kernel in kernels] == [60, None]
+    found = [line for line in metrics if line.startswith("jupyter_kernel_memory_limit_info{")]
+    assert len(found) == 1
+    assert 'kernel_id="a"' in found[0]
+    assert 'mem_limit="60"' in found[0]
 
 
 def test_present_rate_and_history() -> None:

@@ -184,6 +184,16 @@ def test_prometheus_scrapes_with_a_token_of_its_own(hub: RealHub, kernels: dict[
     assert set(kernels.values()) <= set(answer.text.replace("=", '"').split('"'))
 
 
+def test_what_the_spawner_promises_is_a_label(hub: RealHub, kernels: dict[str, str]) -> None:
+    """This spawner enforces nothing; where the machine of the test does, it is not told."""
+    text = hub.get(f"{PREFIX}metrics", hub.tokens["prometheus"]).text
+    of_kernel = [line for line in text.splitlines() if kernels[SPAWNED] in line]
+    enforced = any("_limit_bytes{" in line and 'scope="cgroup"' in line for line in of_kernel)
+    promised = [line for line in of_kernel if line.startswith("jupyter_kernel_memory_limit_info{")]
+    assert len(promised) == (not enforced)
+    assert all('mem_limit="3221225472"' in line for line in promised)
+
+
 def test_nothing_of_a_login_is_logged(hub: RealHub) -> None:
     """Neither tokens nor names nor sessions, at the most talkative level, which it runs at."""
     with hub.browser() as browser:
