@@ -211,6 +211,10 @@ SUPPRESSED = {
         ("JupyterKernelMemoryNearLimit", {"kernel_id": "k"}),
         ("JupyterKernelIdleHoldingMemory", {"kernel_id": "k"}),
     ),
+    "giving up over the crash that led to it": (
+        ("JupyterKernelGaveUp", {"kernel_id": "k"}),
+        ("JupyterKernelCrashed", {"kernel_id": "k"}),
+    ),
     "giving up over the loop": (
         ("JupyterKernelGaveUp", {}),
         ("JupyterKernelCrashLooping", {}),
@@ -243,6 +247,24 @@ def test_the_larger_mutes_the_smaller(case: str, alertmanager: Alertmanager, sla
     said = slack.next_attachment()
     assert ALERTS[smaller]["annotations"]["summary"] in said["title"]
     assert f"not-{host}" in said["text"]
+
+
+@pytest.mark.parametrize(
+    ("larger", "of_another"),
+    [
+        ("JupyterKernelGaveUp", {"kernel_id": "k2"}),
+        ("JupyterKernelCrashLooping", {"kernel_id": "k2", "kernel_name": "julia-1.10"}),
+    ],
+)
+def test_a_loop_mutes_no_other_kernel(
+    larger: str, of_another: dict[str, str], alertmanager: Alertmanager, slack: Slack
+) -> None:
+    """That of the same person on the same host, too, is told."""
+    where = {"instance": f"loop-{larger}", "username": "ada"}
+    tell(alertmanager, fired(larger, **where, kernel_name="python3"))
+    assert ALERTS[larger]["annotations"]["summary"] in slack.next_attachment()["title"]
+    tell(alertmanager, fired("JupyterKernelCrashed", **where, **of_another))
+    assert "nobody had asked" in slack.next_attachment()["title"]
 
 
 def test_a_death_is_told_beside_a_forecast(alertmanager: Alertmanager, slack: Slack) -> None:
