@@ -132,7 +132,7 @@ def test_the_rules_of_a_large_hub_take_less_than_a_second(tmp_path: Path) -> Non
 
     What Prometheus tells is time by the clock. So each group has its least disturbed run counted,
     of five or as many as it takes; and a machine whose processors others want as well may take as
-    much longer.
+    much longer, but no more than twice as long.
     """
     least: dict[str, float] = {}
     with (
@@ -160,7 +160,7 @@ def test_the_rules_of_a_large_hub_take_less_than_a_second(tmp_path: Path) -> Non
             )
 
         def all_are_quick() -> bool:
-            crowded = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+            crowded = min(2.0, max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)))
             return all_alerts_fire() and sum(least.values()) < MOST_SECONDS * crowded
 
         wait_until(all_alerts_fire, "the alerts fire", within=120, every=0.5)
@@ -168,3 +168,4 @@ def test_the_rules_of_a_large_hub_take_less_than_a_second(tmp_path: Path) -> Non
             wait_until(all_are_quick, "the rules are quick", within=120, every=0.5)
         except AssertionError as slow:
             raise AssertionError(least) from slow
+    print(f"all groups together: {sum(least.values()):.2f} s")
