@@ -8,6 +8,7 @@ import pytest
 from jupyter_kernel_exporter.doctor.machine import (
     try_cgroup,
     try_delayacct,
+    try_host,
     try_nvml,
     try_state_dir,
 )
@@ -29,6 +30,15 @@ def site(**flags: str) -> Site:
 def of_state_dir(path: Path) -> Site:
     """A site with a state directory."""
     return Site(resolve({"state-dir": str(path)}, {}), os.geteuid(), frozenset())
+
+
+def test_memory_and_swap_of_the_machine(tmp_path: Path) -> None:
+    """Of swap nothing is said where there is none."""
+    (tmp_path / "meminfo").write_text("MemTotal: 4096 kB\nMemAvailable: 2048 kB\n")
+    made = site(path_procfs=str(tmp_path))
+    assert try_host(made).says == "2 of 4 MiB are available"
+    (tmp_path / "swaps").write_text("Filename Type Size Used Priority\n/swap file 8192 1024 -2\n")
+    assert try_host(made).says == "2 of 4 MiB are available, and 7 of 8 MiB of swap"
 
 
 def test_a_state_directory_is_not_made(tmp_path: Path) -> None:

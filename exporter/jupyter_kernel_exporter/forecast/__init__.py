@@ -94,8 +94,8 @@ class MemoryForecast:
     def seconds_to_exhaustion(self, limit_bytes: float) -> float:
         """Seconds from the newest sample until ``limit_bytes`` are used.
 
-        Infinite where nothing says that they will be, 0 where they are. A larger limit is never
-        reached sooner.
+        Infinite where nothing says that they will be; 0 where they are, and where a peak as high
+        as those before would reach them now. A larger limit is never reached sooner.
         """
         if self._time == -math.inf or math.isnan(limit_bytes):
             return math.inf
