@@ -167,6 +167,19 @@ def flat(rng: random.Random) -> Shape:
     return Shape(HOUR, lambda _: level)
 
 
+def settled(rng: random.Random) -> Shape:
+    """What follows a load, from twenty seconds after it: flat, but never quite still."""
+    low, high = rng.uniform(0.02, 0.2), rng.uniform(0.2, 0.9)
+    at, length = seconds(rng, 3.0, 600.0), seconds(rng, 2.0, 120.0)
+    noise = seconds(rng, 1e-5, 2e-3)
+
+    def level(t: float) -> float:
+        loaded = low + (high - low) * min(1.0, max(0.0, t - at) / length)
+        return loaded + rng.gauss(0.0, noise)
+
+    return Shape(HOUR / 3, level, onset=at + length + 20.0, noisy=False)
+
+
 def steady_epochs(rng: random.Random) -> Shape:
     """A training loop that gives back all it takes."""
     low = rng.uniform(0.05, 0.5)
@@ -196,5 +209,6 @@ STATIONARY: dict[str, Family] = {
     "noise": noise,
     "wander": wander,
     "flat": flat,
+    "settled": settled,
     "steady_epochs": steady_epochs,
 }

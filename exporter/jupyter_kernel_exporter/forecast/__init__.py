@@ -31,7 +31,8 @@ REWINDS = 3
 class MemoryForecast:
     """One kernel's past, as far as it says when memory will be used up.
 
-    Some 15 KiB, twice that while it grows, and constant time per sample, however long it runs.
+    Some 15 KiB, three times that while it grows, and constant time per sample, however long it
+    runs.
     """
 
     __slots__ = (
@@ -86,7 +87,7 @@ class MemoryForecast:
             return
         if gap > LONGEST_GAP_SECONDS:  # nobody looked: that is no rest of the kernel
             for scale in self._scales:
-                scale.top_at += gap - LONGEST_GAP_SECONDS
+                scale.climbed_at += gap - LONGEST_GAP_SECONDS
         self._taken_at = t
         self._take(t, self._high, self._low)
         self._high, self._low = -math.inf, math.inf
@@ -105,12 +106,15 @@ class MemoryForecast:
         now = self._time
         soonest = math.inf
         for scale in self._scales:
-            if scale.growths and now - scale.top_at <= scale.patience:
-                fall = max(scale.fall, scale.fall_before)
-                for growth in scale.growths:
-                    if used >= growth.floor and limit_bytes - max(growth.top, used) <= growth.reach:
-                        left = seconds_left(growth, limit_bytes, used, now, fall)
-                        soonest = min(soonest, left)
+            rested = now - scale.climbed_at
+            for growth in scale.growths:
+                if (
+                    rested <= growth.patience
+                    and used >= growth.floor
+                    and limit_bytes - max(growth.top, used) <= growth.reach
+                ):
+                    fall = max(scale.fall, scale.fall_before)
+                    soonest = min(soonest, seconds_left(growth, limit_bytes, used, now, fall))
         return soonest
 
     def _take(self, t: float, high: float, low: float) -> None:

@@ -32,9 +32,14 @@ MOST_HASTENING = 1.5
 """How much quarters have to differ for growth to be one that slows or hastens."""
 STRAIGHT_POWER = 3.0
 """Growth that wanders counts less: to this power of net growth over the way that it went."""
-MARGIN = 0.35
+MARGIN = 0.05
 MOST_MARGIN = 0.3
 """New ground begins so much of the deepest fall, at most so much of the rest, above the old top."""
+STALL_SECONDS = 3.5
+"""Growth that does not climb for so long has ended..."""
+STALL_FACTOR = 1.5
+"""...unless it has made longer rests before: then so many times the second longest of them, for one
+rest may be any, and two are a habit."""
 LEAST_AGED = 0.6
 """A rest since the window ended brings the end nearer, but leaves at least this share of it."""
 
@@ -63,6 +68,8 @@ class Growth(NamedTuple):
     """What it may still bring while it is believed, bytes."""
     top: float
     """``end``, or as high as peaks like the highest of the window would reach by then, bytes."""
+    patience: float
+    """For how long it may rest, seconds."""
 
 
 def believed_seconds(lasted: float) -> float:
@@ -81,6 +88,7 @@ def steady_growths(
     times: Sequence[float],
     highs: Sequence[float],
     lows: Sequence[float],
+    gaps: Sequence[float],
     before: float,
     *,
     finest: bool,
@@ -124,8 +132,11 @@ def steady_growths(
         top = end
         if ratio == 1.0:
             top = min(peak_ahead(times, highs, first, last, rate), end + SCATTER * rise)
+        patience = STALL_SECONDS + STALL_FACTOR * sorted(gaps[first + 1 :])[-2]
         found.append(
-            Growth(weight, rate, ratio, half, end, ended_at, rise, before, floor, reach, top)
+            Growth(
+                weight, rate, ratio, half, end, ended_at, rise, before, floor, reach, top, patience
+            )
         )
     return found
 

@@ -6,16 +6,17 @@ from array import array
 from jupyter_kernel_exporter.forecast.growth import Growth, steady_growths
 
 BLOCKS = 16
-STALL_SECONDS = 3.5
-"""Growth that adds nothing for so long has ended..."""
-STALL_FACTOR = 1.5
-"""...unless it has made longer rests before: then so many times the second longest of them."""
+LEAST_PACE = 0.1
+"""Use climbs if it is at a new top, and came there from the last one at this share of its mean pace
+over the sixteen blocks. After a load it does not stand quite still, and makes new tops as well."""
 
 
 class Scale:
     """Sixteen blocks, and what is left of those before them."""
 
     __slots__ = (
+        "climbed_at",
+        "climbed_to",
         "fall",
         "fall_before",
         "gap",
@@ -24,10 +25,9 @@ class Scale:
         "half",
         "highs",
         "lows",
-        "patience",
+        "pace",
         "times",
         "top",
-        "top_at",
         "visited",
         "visited_before",
     )
@@ -38,7 +38,7 @@ class Scale:
         self.highs = array("d")
         self.lows = array("d")
         self.gaps = array("d")
-        """The longest time without a new top that ended in each block."""
+        """The longest rest, seconds without climbing, that ended in each block."""
         self.half: tuple[float, float] | None = None
         """High and low of the first half of a block of the next coarser scale."""
         self.visited = -math.inf
@@ -48,18 +48,22 @@ class Scale:
         self.fall_before = 0.0
         """The deepest fall of the lowest use within sixteen blocks, lately and before."""
         self.top: float = finer.top if finer else high
-        self.top_at: float = finer.top_at if finer else t
-        """The highest use in these blocks and since, and when it was reached."""
+        """The highest use in these blocks and since."""
+        self.climbed_to: float = finer.climbed_to if finer else high
+        self.climbed_at: float = finer.climbed_at if finer else t
+        """Where use was when it last climbed, and when."""
+        self.pace = 0.0
+        """The mean over the sixteen blocks, bytes a second; 0 while it falls."""
         self.gap = 0.0
-        self.patience = STALL_SECONDS
-        """How long after the last new top growth is still believed to go on, seconds."""
         self.growths: list[Growth] = []
 
     def rise(self, t: float, high: float) -> None:
         """A new top."""
-        self.gap = max(self.gap, t - self.top_at)
         self.top = high
-        self.top_at = t
+        rested = t - self.climbed_at
+        if high - self.climbed_to >= LEAST_PACE * self.pace * rested:
+            self.gap = max(self.gap, rested)
+            self.climbed_to, self.climbed_at = high, t
 
     def push(self, t: float, high: float, low: float, *, finest: bool) -> None:
         """A block is complete."""
@@ -74,17 +78,14 @@ class Scale:
             del times[0], highs[0], lows[0], gaps[0]
             self.visited = max(self.visited, gone)
             if gone >= self.top:
-                self.top = max(highs)
-                self.top_at = times[highs.index(self.top)]
+                self.top = self.climbed_to = max(highs)
+                self.climbed_at = times[highs.index(self.top)]
         self.fall = max(self.fall, max(lows) - low)
-        # Second longest: one rest may be any, two are a habit.
-        self.patience = STALL_SECONDS
-        if len(gaps) > 1:
-            self.patience += STALL_FACTOR * sorted(gaps)[-2]
         before = max(self.visited, self.visited_before)
         self.growths = (
-            steady_growths(times, highs, lows, before, finest=finest) if high > before else []
+            steady_growths(times, highs, lows, gaps, before, finest=finest) if high > before else []
         )
+        self.pace = (high - highs[0]) / (t - times[0]) if high > highs[0] else 0.0
 
     def forget(self) -> None:
         """What was visited long ago says nothing any more."""

@@ -101,6 +101,23 @@ def test_falls_silent_soon_after_growth_ends(seconds: int) -> None:
             break
 
 
+@pytest.mark.parametrize("noise", [1e-6, 1e-4, 1e-3])
+@pytest.mark.parametrize("seconds", [20, 60, 120])
+def test_falls_silent_though_use_is_never_quite_still(seconds: int, noise: float) -> None:
+    """Noise makes new tops, and rests between them before the load, but no growth."""
+    rng = random.Random(seconds)
+    end = 0.7 * GIB
+    told = []
+    forecast = MemoryForecast()
+    for t, used in grows((end - 100 * MB) / seconds):
+        forecast.observe(t, min(used, end) + abs(rng.gauss(0.0, noise * GIB)))
+        told.append(forecast.seconds_to_exhaustion(GIB))
+        if t > 1000:
+            break
+    assert min(told[: 60 + seconds]) < 120
+    assert min(told[60 + seconds + 15 :]) == math.inf
+
+
 def test_has_no_fear_of_a_level_that_was_left_before() -> None:
     """The second rise of a sawtooth says nothing until it is above the first."""
     forecast = MemoryForecast()
