@@ -71,7 +71,7 @@ class MemoryLimit(NamedTuple):
 
     scope: Scope
     limit_bytes: int
-    """With the swap that may be used below it."""
+    """That of the machine is with the swap that may be used."""
     headroom_bytes: int
     """What may still be taken, by whomever, before the limit strikes. Never negative."""
     place: str = ""

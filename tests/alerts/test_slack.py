@@ -256,7 +256,7 @@ def test_the_larger_mutes_the_smaller(case: str, alertmanager: Alertmanager, sla
         ("JupyterKernelCrashLooping", {"kernel_id": "k2", "kernel_name": "julia-1.10"}),
     ],
 )
-def test_a_loop_mutes_no_other_kernel(
+def test_a_loop_mutes_no_other_kernelspec(
     larger: str, of_another: dict[str, str], alertmanager: Alertmanager, slack: Slack
 ) -> None:
     """That of the same person on the same host, too, is told."""

@@ -62,7 +62,8 @@ def server(environ: Mapping[str, str], port: int | None) -> str:
 def promised_bytes(environ: Mapping[str, str]) -> int | None:
     """The memory that JupyterHub's spawner was told to allow, bytes; ``None`` where it was not."""
     text = environ.get("MEM_LIMIT", "")
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < _DIGITS_MAX else None
+    is_number = text.isascii() and text.isdecimal() and len(text) < _DIGITS_MAX
+    return int(text) or None if is_number else None
 
 
 def container(paths: Mapping[str, str]) -> str:

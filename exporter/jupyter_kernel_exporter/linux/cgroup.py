@@ -13,11 +13,14 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
-from jupyter_kernel_exporter.linux.cgrouplimit import LIMITS_AGE_SECONDS, read_limit
 from jupyter_kernel_exporter.linux.kept import Descriptors, KeptFile
 from jupyter_kernel_exporter.linux.proc import GONE
-from jupyter_kernel_exporter.linux.swap import NO_SWAP, CgroupSwap, Swap
 from jupyter_kernel_exporter.sources import Unavailable
+
+UNLIMITED_FROM = 1 << 60
+"""Version 1 writes the largest number of pages it knows where there is no limit."""
+LIMITS_AGE_SECONDS = 10.0
+"""Limits are changed by people and managers, rarely; usage is read each time."""
 
 
 class Version(NamedTuple):
@@ -87,6 +90,15 @@ def read_paths(root: str, pid: int) -> Mapping[str, str] | None:
         return None
 
 
+def parse_limit(raw: bytes) -> int | None:
+    """Parse a limit in bytes; ``None`` for ``max`` and for version 1's huge number."""
+    word = raw.strip()
+    if word == b"max":
+        return None
+    limit = int(word)
+    return None if limit >= UNLIMITED_FROM else limit
+
+
 def parse_reclaimable(raw: bytes, rows: tuple[bytes, ...]) -> int:
     """Add up some rows of ``memory.stat``, bytes."""
     return sum(
@@ -127,7 +139,8 @@ class CgroupMemory:
         self._descriptors = descriptors
         self._version: Version | None = None
         self._levels: dict[str, _Level] = {}
-        self._swap = CgroupSwap()
+        self._may_swap: dict[str, tuple[float, bool]] = {}
+        """By directory: when it was looked at, and what was seen."""
 
     def directory(self, paths: Mapping[str, str]) -> str:
         """Of the cgroup that the memory of a process in ``paths`` is charged to.
@@ -143,36 +156,33 @@ class CgroupMemory:
             )
         return os.path.normpath(f"{version.root}/{path}")
 
-    def headroom(self, path: str, now: float, swap: Swap = NO_SWAP) -> Headroom | None:
-        """The tightest limit from ``path`` up to the root; ``None`` where none is set.
-
-        Each counts with what may be swapped below it of the machine's ``swap``.
-        """
+    def headroom(self, path: str, now: float) -> Headroom | None:
+        """The tightest limit from ``path`` up to the root; ``None`` where none is set."""
         version = self._find()
         tightest: Headroom | None = None
-        for group in self._chain(path):
-            here = self._level(version, group, now)
-            if swap.total:
-                swap = self._swap.within(group, now, swap)
-                here = here and Headroom(here[0] + swap.total, here[1] + swap.free, group)
-            if here and (tightest is None or here.headroom_bytes <= tightest.headroom_bytes):
+        while len(path) > len(version.root):
+            here = self._level(version, path, now)
+            if here is not None and (
+                tightest is None or here.headroom_bytes < tightest.headroom_bytes
+            ):
                 tightest = here
+            path = path.rpartition("/")[0]
         return tightest
 
-    def swap(self, path: str, now: float, swap: Swap) -> Swap:
-        """What a process in ``path`` may use of the machine's ``swap``."""
-        for group in self._chain(path):
-            swap = self._swap.within(group, now, swap)
-        return swap
+    def may_swap(self, path: str, now: float) -> bool:
+        """Whether linux may swap what is charged to ``path``.
 
-    def _chain(self, path: str) -> list[str]:
-        """The cgroups above ``path`` and itself. Who is within has no more than those around."""
-        root, chain = self._find().root, []
-        while len(path) > len(root):
-            chain.append(path)
-            path = path.rpartition("/")[0]
-        chain.reverse()
-        return chain
+        Not where ``memory.swap.max`` is 0 from there up to the root. Version 1 cannot forbid it
+        when the machine runs out.
+        """
+        looked_at, may = self._may_swap.get(path, (float("-inf"), True))
+        if now - looked_at >= LIMITS_AGE_SECONDS:
+            may, group = True, path
+            while may and len(group) > len(self._find().root):
+                may = self._read_limit(group, ("memory.swap.max",)) != 0
+                group = group.rpartition("/")[0]
+            self._may_swap[path] = (now, may)
+        return may
 
     def forget(self, before: float) -> None:
         """Close the files of cgroups that nobody asked for since ``before``."""
@@ -180,7 +190,8 @@ class CgroupMemory:
             level = self._levels.pop(path)
             level.current.close()
             level.stat.close()
-        self._swap.forget(before)
+        for path in [p for p, (at, _) in self._may_swap.items() if at < before]:
+            del self._may_swap[path]
 
     def _find(self) -> Version:
         if self._version is None:
@@ -198,8 +209,7 @@ class CgroupMemory:
             return level.headroom
         level.read_at = now
         if now - level.looked_at >= LIMITS_AGE_SECONDS:
-            limits = [read_limit(f"{path}/{name}") for name in version.limits]
-            level.limit = min((limit for limit in limits if limit is not None), default=None)
+            level.limit = self._read_limit(path, version.limits)
             level.looked_at = now
             level.usage = b""
         if level.limit is None:
@@ -216,3 +226,17 @@ class CgroupMemory:
             level.headroom = Headroom(level.limit, max(0, level.limit - used), path)
             level.usage = usage
         return level.headroom
+
+    @staticmethod
+    def _read_limit(path: str, names: tuple[str, ...]) -> int | None:
+        """The least of a cgroup's limits; ``None`` where none is set."""
+        limits = []
+        for name in names:
+            try:
+                with open(f"{path}/{name}", "rb") as file:
+                    limit = parse_limit(file.read())
+            except FileNotFoundError:  # the root has none, and a cgroup may just have been removed
+                continue
+            if limit is not None:
+                limits.append(limit)
+        return min(limits, default=None)

@@ -113,8 +113,8 @@ METRICS: tuple[Metric, ...] = (
     SplitMetric(
         "jupyter_kernel_memory_limit_bytes",
         Kind.GAUGE,
-        "Limit in bytes that would end the kernel or fail its allocations, with the swap that may "
-        "be used below it; cgroup is the tightest of its chain.",
+        "Limit in bytes that would end the kernel or fail its allocations; cgroup is the tightest "
+        "of its chain, host the machine's memory with the swap that may be used.",
         "scope",
         lambda live: [(limit.scope, limit.limit_bytes) for limit in live.limits],
     ),
@@ -130,7 +130,7 @@ METRICS: tuple[Metric, ...] = (
         "jupyter_kernel_memory_headroom_bytes",
         Kind.GAUGE,
         "Memory in bytes that may still be taken, by whomever, before that limit strikes; page "
-        "cache that can be dropped counts as free, and so does swap that may be used.",
+        "cache that can be dropped counts as free, and so does the machine's swap for host.",
         "scope",
         lambda live: [(limit.scope, limit.headroom_bytes) for limit in live.limits],
     ),

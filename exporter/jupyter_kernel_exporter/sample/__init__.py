@@ -229,17 +229,17 @@ class Sampler:
 
     def _limits_of(self, cgroup: str | None) -> tuple[MemoryLimit, ...]:
         host, now, limits = self._around.host, self._around.monotonic, []
-        swap = NO_SWAP if host is None else host.swap
+        may_swap = True
         if self._cgroups is not None and cgroup is not None:
-            headroom = self._cgroups.headroom(cgroup, now, swap)
+            headroom = self._cgroups.headroom(cgroup, now)
             if headroom is not None:
                 limits.append(MemoryLimit(Scope.CGROUP, *headroom))
-            if swap.total and not self._cgroups.swap(cgroup, now, swap).total:
-                swap = NO_SWAP
+            if host is not None and host.swap.total:
+                may_swap = self._cgroups.may_swap(cgroup, now)
         if host is not None:
-            most, left = host.total + swap.total, host.available + swap.free
-            place = "with swap" if swap.total else ""
-            limits.append(MemoryLimit(Scope.HOST, most, left, place))
+            total, free = host.swap if may_swap else NO_SWAP
+            place = "with swap" if total else ""
+            limits.append(MemoryLimit(Scope.HOST, host.total + total, host.available + free, place))
         return tuple(limits)
 
 

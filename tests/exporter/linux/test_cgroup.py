@@ -16,13 +16,12 @@ from jupyter_kernel_exporter.linux.cgroup import (
     CgroupMemory,
     Headroom,
     find_version,
+    parse_limit,
     parse_paths,
     parse_reclaimable,
     read_paths,
 )
-from jupyter_kernel_exporter.linux.cgrouplimit import parse_limit
 from jupyter_kernel_exporter.linux.kept import Descriptors
-from jupyter_kernel_exporter.linux.swap import Swap
 from jupyter_kernel_exporter.sources import Unavailable
 
 MIB = 1 << 20
@@ -104,32 +103,21 @@ def test_high_is_a_limit_as_well(tmp_path: Path, v2: CgroupMemory) -> None:
     assert headroom(v2, 1) == Headroom(800 * MIB, 200 * MIB, "alice.service")
 
 
-def test_swap_that_may_be_used_counts(tmp_path: Path, v2: CgroupMemory) -> None:
-    """Each limit has what its cgroup may swap, and none has more than the machine."""
+def test_swap_is_forbidden_by_any_cgroup_above(tmp_path: Path, v2: CgroupMemory) -> None:
+    """Looked at now and then, as limits are."""
     users = tmp_path / "cgroup/user.slice"
     alice, bob = v2.directory(parse_paths(PROCESSES[1])), v2.directory(parse_paths(PROCESSES[2]))
-    machine = Swap(8192 * MIB, 5000 * MIB)
-    assert v2.headroom(alice, 0.0, machine) == Headroom(9216 * MIB, 5424 * MIB, alice)
-    (users / "alice.service/memory.swap.max").write_text(f"{512 * MIB}\n")
-    (users / "alice.service/memory.swap.current").write_text(f"{112 * MIB}\n")
-    assert v2.headroom(alice, 10.0, machine) == Headroom(1536 * MIB, 824 * MIB, alice)
-    assert v2.swap(alice, 10.0, machine) == Swap(512 * MIB, 400 * MIB)
-    assert v2.swap(bob, 10.0, machine) == machine
-    # The slice has more left than she, until it may not swap; then neither may anybody in it.
+    (users / "memory.swap.max").write_text("max\n")
+    (users / "alice.service/memory.swap.max").write_text("0\n")
+    (users / "bob.service/memory.swap.max").write_text("1048576\n")
+    assert (v2.may_swap(alice, 0.0), v2.may_swap(bob, 0.0)) == (False, True)
     (users / "memory.swap.max").write_text("0\n")
-    assert v2.headroom(alice, 20.0, machine) == Headroom(1024 * MIB, 424 * MIB, alice)
-    assert v2.headroom(bob, 20.0, machine) == Headroom(4096 * MIB, 1096 * MIB, str(users))
-    assert v2.swap(bob, 20.0, machine) == Swap(0, 0)
-
-
-def test_a_cgroup_without_swap_in_one_with_swap(tmp_path: Path, v2: CgroupMemory) -> None:
-    """What is tightest without swap need not be it with swap."""
-    unit = tmp_path / "cgroup/user.slice/alice.service"
-    (unit / "memory.swap.max").write_text("0\n")
-    (unit / "memory.max").write_text(f"{2560 * MIB}\n")
-    assert headroom(v2, 1) == Headroom(4096 * MIB, 1096 * MIB, "user.slice")
-    found = v2.headroom(str(unit), 10.0, Swap(8192 * MIB, 8192 * MIB))
-    assert found == Headroom(2560 * MIB, 1960 * MIB, str(unit))
+    assert v2.may_swap(bob, 9.0)
+    assert not v2.may_swap(bob, 10.0)
+    (users / "memory.swap.max").write_text("max\n")
+    v2.forget(before=11.0)
+    assert v2.may_swap(bob, 11.0)
+    assert v2.may_swap(f"{users}/gone.service", 11.0)
 
 
 def test_usage_is_read_once_a_tick_and_limits_now_and_then(

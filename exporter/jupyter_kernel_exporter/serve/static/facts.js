@@ -49,7 +49,7 @@ export function factsOf(kernel, now) {
       `Limit of the ${SCOPES[limit.scope]}`,
       `${size(limit.limit_bytes)}, ${size(limit.headroom_bytes)} left`,
     ]),
-    ["Limit by the hub", kernel.memory_promised_bytes === null
+    ["Promised memory", kernel.memory_promised_bytes === null
       ? null : `${size(kernel.memory_promised_bytes)} (MEM_LIMIT), which nothing is seen to enforce`],
     ["GPU memory", gpus || null],
     ["Processor time", kernel.cpu_cores === null
