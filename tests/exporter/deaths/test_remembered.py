@@ -54,5 +54,5 @@ def test_what_is_written_down() -> None:
     }  # fmt: skip
     assert set(facts["kernel"]) == {
         "id", "username", "kernel_name", "notebook", "server", "container", "connection_file",
-        "started_at", "ready",
+        "started_at", "ready", "promised_bytes",
     }  # fmt: skip
