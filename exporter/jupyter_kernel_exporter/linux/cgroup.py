@@ -140,7 +140,7 @@ class CgroupMemory:
         self._version: Version | None = None
         self._levels: dict[str, _Level] = {}
         self._may_swap: dict[str, tuple[float, bool]] = {}
-        """By directory: when it was looked at, and what was seen."""
+        """By directory: when it was looked at, and what was seen. Kept as long as its level is."""
 
     def directory(self, paths: Mapping[str, str]) -> str:
         """Of the cgroup that the memory of a process in ``paths`` is charged to.
@@ -190,7 +190,7 @@ class CgroupMemory:
             level = self._levels.pop(path)
             level.current.close()
             level.stat.close()
-        for path in [p for p, (at, _) in self._may_swap.items() if at < before]:
+        for path in self._may_swap.keys() - self._levels.keys():
             del self._may_swap[path]
 
     def _find(self) -> Version:

@@ -115,7 +115,10 @@ def test_swap_is_forbidden_by_any_cgroup_above(tmp_path: Path, v2: CgroupMemory)
     assert v2.may_swap(bob, 9.0)
     assert not v2.may_swap(bob, 10.0)
     (users / "memory.swap.max").write_text("max\n")
+    v2.headroom(bob, 11.0)
     v2.forget(before=11.0)
+    assert not v2.may_swap(bob, 11.0)  # its cgroup is still asked for
+    v2.forget(before=12.0)
     assert v2.may_swap(bob, 11.0)
     assert v2.may_swap(f"{users}/gone.service", 11.0)
 

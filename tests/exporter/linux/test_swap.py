@@ -6,13 +6,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_kernel_exporter.linux.kept import Descriptors
-from jupyter_kernel_exporter.linux.swap import (
-    NO_SWAP,
-    Swap,
-    parse_swaps,
-    read_swap,
-    swaps,
-)
+from jupyter_kernel_exporter.linux.swap import NO_SWAP, Swap, parse_swaps, read_swap, swaps
 
 HEAD = b"Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
 
